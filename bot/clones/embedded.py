@@ -1,0 +1,78 @@
+"""Clones in the embedded server: copies of a template database, by the file system's own cloning where it has it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import sql
+
+from bot.clones import Clone
+from bot.errors import CloneError
+from bot.postgres.embedded import Server
+
+SEED = "seed"
+
+
+class EmbeddedProvider:
+    """Makes clones of the template database `seed`.
+
+    `STRATEGY FILE_COPY` is several times faster than the default, and with `file_copy_method = clone` (PostgreSQL 18, set
+    for the whole server) its time does not grow with the data where the file system has reflinks.
+    """
+
+    name = "embedded"
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._made = 0
+
+    @contextmanager
+    def clone(self) -> Iterator[Clone]:
+        """See Provider."""
+        self._made += 1
+        name = f"rehearsal_{self._made}"
+        began = time.monotonic()
+        with self._server.connect("postgres") as admin:
+            try:
+                admin.execute(
+                    sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                        sql.Identifier(name), sql.Identifier(SEED)
+                    )
+                )
+            except psycopg.Error as error:
+                raise CloneError("The clone could not be made.", why=str(error).strip()) from error
+        try:
+            yield Clone(name, round((time.monotonic() - began) * 1000, 3))
+        finally:
+            with self._server.connect("postgres") as admin:
+                admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def connect(self, clone: Clone) -> psycopg.Connection:
+        """See Provider."""
+        return self._server.connect(clone.name)
+
+    def observe(self, clone: Clone) -> psycopg.Connection:
+        """See Provider."""
+        return observer(self._server, clone.name)
+
+    @contextmanager
+    def open_seed(self) -> Iterator[psycopg.Connection]:
+        """See Provider. The template takes no sessions while it is copied from, so it is opened and closed again."""
+        with self._server.connect("postgres") as admin:
+            admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(SEED)))
+            try:
+                with observer(self._server, SEED) as connection:
+                    yield connection
+            finally:
+                admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(SEED)))
+
+
+def observer(server: Server, database: str) -> psycopg.Connection:
+    """A connection for looking, not for touching."""
+    connection = server.connect(database, application="migration-rehearsal observer")
+    connection.execute("SET search_path = pg_catalog")
+    connection.execute("SET lock_timeout = '10s'")
+    return connection

@@ -1,0 +1,64 @@
+"""What can go wrong, as a tree; each error says what happened, why, and what to do.
+
+    RehearsalError                 anything we can explain; `exit_status` says how the program ends
+    ├── UsageError          (2)    wrong command line, input, configuration or migration file
+    │   ├── EventError             the action was started by something that it can't work with
+    │   └── MigrationFileError     a migration file that can't be read as its tool would read it
+    └── NotRehearsedError        (3)    the rehearsal itself could not be done
+        ├── ServerError            no PostgreSQL server could be found or started
+        ├── SeedError              the seed is missing, broken, or does not fit the server
+        ├── CloneError             a clone could not be made
+        └── GitHubError            GitHub could not be asked
+
+A migration that fails is none of these: it is the answer (exit status 1).
+"""
+
+from __future__ import annotations
+
+
+class RehearsalError(Exception):
+    """Something the program can explain: `what` happened and `why`, and `advice`: what to do about it."""
+
+    exit_status = 3
+
+    def __init__(self, what: str, *, why: str = "", advice: str = "") -> None:
+        self.what, self.why, self.advice = what, why, advice
+        super().__init__(" ".join(part for part in (what, why, advice) if part))
+
+    def lines(self) -> list[str]:
+        """The message for a terminal: one line each for what, why and what to do."""
+        return [part for part in (self.what, self.why, self.advice and f"→ {self.advice}") if part]
+
+
+class UsageError(RehearsalError):
+    """The command line, an input, the configuration or a file given to us is wrong."""
+
+    exit_status = 2
+
+
+class EventError(UsageError):
+    """The event that started the action can't be worked with."""
+
+
+class MigrationFileError(UsageError):
+    """A migration file can't be read as its tool would read it."""
+
+
+class NotRehearsedError(RehearsalError):
+    """The rehearsal could not be done: nothing is said about the migrations."""
+
+
+class ServerError(NotRehearsedError):
+    """No PostgreSQL server could be found or started."""
+
+
+class SeedError(NotRehearsedError):
+    """The seed is missing, broken, or does not fit the server."""
+
+
+class CloneError(NotRehearsedError):
+    """A clone could not be made."""
+
+
+class GitHubError(NotRehearsedError):
+    """GitHub could not be asked, or did not answer."""

@@ -1,0 +1,53 @@
+"""goose: `N_name.sql` with `-- +goose Up` and `-- +goose Down` in one file.
+
+One transaction a file unless it says `-- +goose NO TRANSACTION`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from bot.layouts.base import HistoryTable, Layout, Name, section
+from bot.model import Transaction
+from bot.sql import Script
+
+_FILE = re.compile(r"(?P<version>[0-9]+)_.*\.sql", re.DOTALL)
+_UP = re.compile(r"--\s*\+goose\s+up\b", re.IGNORECASE)
+_DOWN = re.compile(r"--\s*\+goose\s+down\b", re.IGNORECASE)
+_NO_TRANSACTION = re.compile(r"^--\s*\+goose\s+no\s+transaction\b", re.IGNORECASE | re.MULTILINE)
+
+
+def _parse(path: PurePosixPath) -> Name | None:
+    found = _FILE.fullmatch(path.name)
+    return Name(found["version"], (int(found["version"]), path.name)) if found else None
+
+
+def _evidence(path: PurePosixPath, text: str) -> str | None:
+    if _parse(path) and any(_UP.match(line) for line in text.splitlines()):
+        return f"{path.name} has a line -- +goose Up"
+    return None
+
+
+def _up(text: str) -> str:
+    return section(text, _UP, _DOWN) or ""
+
+
+def _down(text: str) -> str | None:
+    return section(text, _DOWN, _UP)
+
+
+def _transaction(text: str, _script: Script) -> Transaction:
+    return Transaction.NONE if _NO_TRANSACTION.search(text) else Transaction.SINGLE
+
+
+GOOSE = Layout(
+    name="goose",
+    tool="goose",
+    parse=_parse,
+    evidence=_evidence,
+    transaction=_transaction,
+    up=_up,
+    down=_down,
+    history=HistoryTable("goose_db_version", "version_id"),
+)

@@ -1,0 +1,35 @@
+"""A plain folder of numbered SQL files, run in order, each as `psql --single-transaction --file` would: one transaction a
+file, unless a statement in it can't run in one; a connection for each file.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from bot.layouts.base import Layout, Name, number, single_unless_refused
+
+_FILE = re.compile(r"(?P<version>[0-9]+(?:[._][0-9]+)*)(?P<rest>[^0-9].*)?\.sql", re.DOTALL)
+
+
+def _parse(path: PurePosixPath) -> Name | None:
+    found = _FILE.fullmatch(path.name)
+    if not found or path.name.endswith((".down.sql", ".expect.sql")):
+        return None
+    numbers = tuple(n for n in map(number, re.split(r"[._]", found["version"])) if n is not None)
+    return Name(found["version"], (numbers, path.name))
+
+
+def _evidence(path: PurePosixPath, _text: str) -> str | None:
+    return f"{path.name} begins with a number" if _parse(path) else None
+
+
+PLAIN = Layout(
+    name="plain",
+    tool="psql",
+    parse=_parse,
+    evidence=_evidence,
+    transaction=single_unless_refused,
+    one_session=False,
+    strips_bom=True,
+)

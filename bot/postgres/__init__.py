@@ -1,0 +1,1 @@
+"""What we need of PostgreSQL: binaries, an embedded server, catalog snapshots, counts, locks, violations."""

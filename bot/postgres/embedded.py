@@ -1,0 +1,203 @@
+"""An embedded PostgreSQL: a server of our own that nobody else can reach and that is gone when we are.
+
+It listens on no TCP port, only on a socket in a folder of its own. A small shell holds it: when we let go of the shell's
+standard input (by closing it, or by dying in whatever way), the shell stops the server and removes its folder.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from bot.errors import ServerError
+from bot.postgres.binaries import Account, Binaries, _publish, cache_folder
+
+_START_LIMIT_S = 60.0
+# $0: the data folder's parent, the rest: the server's command line. `cat` ends when our end of its standard input closes.
+_HOLDER = """
+folder=$0
+"$@" >"$folder/log" 2>&1 &
+server=$!
+cat >/dev/null
+kill -INT $server 2>/dev/null
+wait $server
+cd /
+rm -rf "$folder"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server: its programs, and where its socket is."""
+
+    binaries: Binaries
+    folder: Path
+    account: Account
+
+    def conninfo(self, database: str, **options: str) -> str:
+        """A connection string for one of its databases, as its superuser."""
+        return make_conninfo("", host=str(self.folder), user="postgres", dbname=database, **options)
+
+    def connect(self, database: str, *, application: str = "migration-rehearsal") -> psycopg.Connection:
+        """A connection in autocommit, so that nothing is begun unless somebody says so."""
+        return psycopg.connect(
+            self.conninfo(database, application_name=application, connect_timeout="10"),
+            autocommit=True,
+            prepare_threshold=None,
+        )
+
+    def run_tool(self, name: str, *arguments: str, stdin: int | None = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+        """Starts one of PostgreSQL's client programs against this server, as the server's account."""
+        options = self.account.popen_arguments()
+        environment = dict(options["env"], PGHOST=str(self.folder), PGUSER="postgres")  # type: ignore[call-overload]
+        return subprocess.Popen(
+            [self.binaries.tool(name), *arguments],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **{**options, "env": environment},
+        )
+
+    def log_tail(self, lines: int = 5) -> str:
+        """The last lines that the server logged."""
+        try:
+            return "\n".join((self.folder / "log").read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+
+@contextmanager
+def embedded_server(binaries: Binaries) -> Iterator[Server]:
+    """Starts a server on a fresh data folder; whatever happens, it is stopped and its folder removed.
+
+    Raises ServerError when it does not come up.
+    """
+    account = Account.current()
+    folder = Path(tempfile.mkdtemp(prefix="mr-"))  # short: a socket's path may have 107 bytes
+    try:
+        _copy_fresh_data(binaries, account, folder)
+        holder = _start(binaries, account, folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    server = Server(binaries, folder, account)
+    try:
+        _wait_until_up(server, holder)
+        yield server
+    finally:
+        assert holder.stdin is not None  # noqa: S101  it was made with a pipe
+        holder.stdin.close()
+        holder.wait()
+        shutil.rmtree(folder, ignore_errors=True)  # the holder could not remove it from a folder it may not write
+
+
+def _start(binaries: Binaries, account: Account, folder: Path) -> subprocess.Popen[bytes]:
+    settings = {
+        "listen_addresses": "",
+        "unix_socket_directories": str(folder),
+        "unix_socket_permissions": "0700",
+        "fsync": "off",
+        "synchronous_commit": "off",
+        "full_page_writes": "off",
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
+        "max_wal_size": "16GB",
+        "checkpoint_timeout": "1h",
+        "shared_buffers": f"{_shared_buffers_mb()}MB",
+        "maintenance_work_mem": "256MB",
+        "autovacuum": "off",  # nothing but the migration may change what is counted
+        "max_prepared_transactions": "10",  # a migration may use PREPARE TRANSACTION, as on many a production server
+        "max_locks_per_transaction": "1024",  # a migration over thousands of partitions
+        "jit": "off",
+        "log_min_messages": "fatal",
+        "log_min_error_statement": "panic",  # statements hold data
+    }
+    if binaries.major >= 18:
+        settings["file_copy_method"] = "clone"
+    command = [binaries.tool("postgres"), "-D", str(folder / "data")]
+    for name, value in settings.items():
+        command += ["-c", f"{name}={value}"]
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+        ["/bin/sh", "-c", _HOLDER, str(folder), *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C in our terminal is ours; the server is stopped in order
+        **account.popen_arguments(),
+    )
+
+
+def _wait_until_up(server: Server, holder: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_LIMIT_S
+    pid_file = server.folder / "data" / "postmaster.pid"
+    while True:
+        try:
+            ready = pid_file.read_text().splitlines()[7].strip() == "ready"
+        except (OSError, IndexError):
+            ready = False
+        if ready:
+            return
+        if holder.poll() is not None or time.monotonic() > deadline or _gave_up(server):
+            raise ServerError(
+                "The embedded PostgreSQL did not start.",
+                why=server.log_tail() or f"It did not answer within {_START_LIMIT_S:.0f} s.",
+                advice="Name another server's programs in postgres-bin.",
+            )
+        time.sleep(0.01)
+
+
+def _gave_up(server: Server) -> bool:
+    tail = server.log_tail()
+    return "FATAL" in tail or "error while loading" in tail
+
+
+def _copy_fresh_data(binaries: Binaries, account: Account, folder: Path) -> None:
+    """Copies the cached fresh data folder, made once by initdb (1 s) for each set of programs."""
+    stamp = f"{binaries.version}-{int(Path(binaries.tool('postgres')).stat().st_mtime)}-{account.uid}"
+    fresh = cache_folder() / "fresh" / stamp
+    if not (fresh / "PG_VERSION").exists():
+        _initdb(binaries, account, fresh)
+    shutil.copytree(fresh, folder / "data", symlinks=True)
+    (folder / "data").chmod(0o700)
+    if os.geteuid() == 0:
+        for path, _folders, files in os.walk(folder):
+            for name in [path, *(os.path.join(path, file) for file in files)]:  # noqa: PTH118  a thousand files
+                os.chown(name, account.uid, account.gid, follow_symlinks=False)
+
+
+def _initdb(binaries: Binaries, account: Account, fresh: Path) -> None:
+    fresh.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix="mr-"))
+    try:
+        if os.geteuid() == 0:
+            os.chown(building, account.uid, account.gid)
+        command = [binaries.tool("initdb"), "-D", str(building / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+        command += ["--locale=C.UTF-8", "--no-sync", "--no-instructions"]
+        if binaries.major >= 18:
+            command.append("--no-data-checksums")  # on by default since 18; nothing here outlives the run
+        done = subprocess.run(  # type: ignore[call-overload]
+            command, capture_output=True, text=True, check=False, **account.popen_arguments()
+        )
+        if done.returncode != 0:
+            raise ServerError("initdb could not make a data folder.", why=done.stderr.strip()[-500:])
+        kept = fresh.with_name(f"{fresh.name}.{os.getpid()}")
+        shutil.copytree(building / "data", kept, symlinks=True)
+        _publish(kept, fresh)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _shared_buffers_mb() -> int:
+    """A gigabyte, less where memory is short."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(32, min(1024, total // 2**20 // 8))

@@ -1,0 +1,95 @@
+"""Locks that a migration holds: read over a second connection while its transaction is open, when they are exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import psycopg
+
+from bot.model import HeldLock, RelationLock
+
+# From the weakest to the strongest (PostgreSQL manual, "Explicit Locking", the conflict table).
+MODES = (
+    "AccessShareLock",
+    "RowShareLock",
+    "RowExclusiveLock",
+    "ShareUpdateExclusiveLock",
+    "ShareLock",
+    "ShareRowExclusiveLock",
+    "ExclusiveLock",
+    "AccessExclusiveLock",
+)
+_BLOCKS = {
+    "ShareLock": ("writes",),
+    "ShareRowExclusiveLock": ("writes",),
+    "ExclusiveLock": ("writes",),
+    "AccessExclusiveLock": ("reads", "writes"),
+}
+# The observer does not see relations that the open transaction created: those locks block nobody, and are left out.
+_QUERY = """
+SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), l.mode
+FROM pg_catalog.pg_locks AS l
+JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE l.pid = %(pid)s
+  AND l.granted
+  AND l.locktype = 'relation'
+  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
+  AND c.relkind IN ('r', 'p', 'm', 'v', 'f', 'S')
+  AND n.nspname !~ '^pg_'
+  AND n.nspname <> 'information_schema'
+"""
+
+
+def blocks(mode: str) -> tuple[str, ...]:
+    """What a lock mode keeps others from: reads (SELECT), writes (INSERT, UPDATE, DELETE)."""
+    return _BLOCKS.get(mode, ())
+
+
+@dataclass(slots=True)
+class LockWatch:
+    """Follows the locks of one migration's connection, statement by statement.
+
+    `held`: relation -> {mode: (since_ms, line)} in the open transaction.
+    """
+
+    observer: psycopg.Connection
+    pid: int
+    held: dict[str, dict[str, tuple[float, int]]] = field(default_factory=dict)
+    released: dict[str, RelationLock] = field(default_factory=dict)
+
+    def read(self, began_ms: float, line: int) -> tuple[HeldLock, ...] | None:
+        """After a statement: what it added to the locks held, strongest mode of each relation; None if they can't be read
+        (it may have locked the catalog itself).
+        """
+        try:
+            rows = self.observer.execute(_QUERY, {"pid": self.pid}).fetchall()
+        except psycopg.Error:
+            return None
+        added: dict[str, str] = {}
+        for relation, mode in rows:
+            modes = self.held.setdefault(relation, {})
+            if mode not in modes:
+                modes[mode] = (began_ms, line)
+                if relation not in added or MODES.index(mode) > MODES.index(added[relation]):
+                    added[relation] = mode
+        return tuple(HeldLock(relation, mode) for relation, mode in sorted(added.items()))
+
+    def release(self, now_ms: float) -> None:
+        """The transaction has ended: what it held is held no longer."""
+        for relation, modes in self.held.items():
+            mode = max(modes, key=MODES.index)
+            since, line = modes[mode]
+            lock = RelationLock(relation, mode, round(now_ms - since, 3), blocks(mode), line)
+            known = self.released.get(relation)
+            if known is None or _weight(lock) > _weight(known):
+                self.released[relation] = lock
+        self.held.clear()
+
+    def strongest(self) -> tuple[RelationLock, ...]:
+        """The strongest lock held on each relation, those that block most first."""
+        return tuple(sorted(self.released.values(), key=_weight, reverse=True))
+
+
+def _weight(lock: RelationLock) -> tuple[int, float]:
+    return (MODES.index(lock.mode), lock.held_ms)

@@ -1,0 +1,429 @@
+"""Applies one migration to a clone as its tool would, statement by statement, watched -> Rehearsal."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg.errors import QueryCanceled, SyntaxError as PostgresSyntaxError
+from psycopg.pq import TransactionStatus
+
+from bot import diff
+from bot.layouts import named
+from bot.model import (
+    ColumnNulls,
+    ConstraintChange,
+    Migration,
+    Outcome,
+    Rehearsal,
+    SqlError,
+    StatementResult,
+    TableChange,
+    Transaction,
+)
+from bot.postgres.catalog import Snapshot, take_snapshot
+from bot.postgres.counts import Counts, Ledger, columns_by_table, count_table
+from bot.postgres.locks import LockWatch
+from bot.postgres.violations import broken_at_commit, count_violations, diagnose
+from bot.sql import BOM, Script, Statement, redacted, split
+
+# Statements that can fail on existing rows are run behind a savepoint, so that afterwards the rows can be counted in the state
+# the statement met. Others are not: an enum value may not be used in the transaction that added it unless the type was
+# created there too, and PostgreSQL before 17 takes a type made behind a savepoint for somebody else's.
+_MAY_BREAK_ROWS = (
+    "alter table",
+    "alter domain",
+    "create unique index",
+    "create index",
+    "insert",
+    "update",
+    "delete",
+    "merge",
+    "with",
+    "do",
+    "select",
+    "call",
+    "refresh",
+)
+_BEGINS = ("begin", "start transaction")
+_ENDS = ("commit", "end", "rollback", "abort", "prepare transaction")
+_COUNTED_TAG = re.compile(r"(?:INSERT \d+|UPDATE|DELETE|MERGE|COPY|SELECT|REFRESH MATERIALIZED VIEW|CREATE TABLE AS) (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a migration may take, and how long counting the rows that break one constraint may take."""
+
+    migration_s: float = 3600.0
+    count_s: float = 300.0
+
+    @property
+    def count_ms(self) -> int:
+        """`count_s` as PostgreSQL's statement_timeout wants it."""
+        return int(self.count_s * 1000)
+
+
+class MigrationFailed(Exception):  # noqa: N818  an outcome, caught below: not an error of ours
+    """Ends the run of a migration's statements."""
+
+    def __init__(self, error: SqlError, constraints: tuple[ConstraintChange, ...] = ()) -> None:
+        self.error, self.constraints = error, constraints
+        super().__init__(error.message)
+
+
+@dataclass(slots=True)
+class Run:
+    """One migration under way on one connection."""
+
+    connection: psycopg.Connection
+    watch: LockWatch
+    limits: Limits
+    transaction: Transaction
+    one_query: bool  # a single statement sent by itself: even an implicit transaction has no block then
+    began: float = field(default_factory=time.monotonic)
+    results: list[StatementResult] = field(default_factory=list)
+    explicit: bool = False  # inside a BEGIN of the file's own
+    committed: bool = False  # something of the file is there to stay
+
+    def now_ms(self) -> float:
+        return (time.monotonic() - self.began) * 1000
+
+    def status(self) -> TransactionStatus:
+        return self.connection.info.transaction_status
+
+    def in_block(self) -> bool:
+        return self.status() is not TransactionStatus.IDLE
+
+
+def rehearse(
+    migration: Migration,
+    connection: psycopg.Connection,
+    observer: psycopg.Connection,
+    before: Snapshot,
+    ledger: Ledger,
+    limits: Limits,
+) -> tuple[Rehearsal, Snapshot]:
+    """Runs a migration on `connection` and reports it; gives the snapshot after it too.
+
+    `observer` is a second connection to the same clone with `search_path = pg_catalog`; `before` is the clone's snapshot;
+    `ledger` knows what its tables held. The connection is left outside any transaction.
+    """
+    script = split(migration.text)
+    error: SqlError | None = None
+    refused: tuple[ConstraintChange, ...] = ()
+    began = time.monotonic()
+    run = None
+    try:
+        transaction = named(migration.layout).transaction(migration.text, script)
+        run = _start(connection, observer, limits, transaction, script)
+        with _deadline(connection, limits.migration_s) as expired:
+            _run_script(run, script, migration.text, expired)
+    except ValueError as refusal:  # the tool itself would not run this file
+        transaction = Transaction.SINGLE
+        error = SqlError("", str(refusal), script.statements[0].line if script.statements else 1)
+    except MigrationFailed as failed:
+        error, refused = failed.error, failed.constraints
+    duration_ms = (time.monotonic() - began) * 1000
+    _end_everything(connection)
+    if run:
+        run.watch.release(run.now_ms())
+    after = take_snapshot(observer)
+    facts = _facts(observer, before, after, ledger, limits, run)
+    rehearsal = Rehearsal(
+        path=migration.path,
+        version=migration.version,
+        layout=migration.layout,
+        outcome=Outcome.FAILED if error else Outcome.APPLIED,
+        transaction=transaction,
+        duration_ms=round(duration_ms, 3),
+        error=error,
+        statements=tuple(run.results) if run else (),
+        statements_total=len(script.statements),
+        locks=run.watch.strongest() if run else (),
+        tables=facts.tables,
+        columns=facts.columns,
+        constraints=(*refused, *(c for c in facts.constraints if (c.table, c.name) not in {(r.table, r.name) for r in refused})),
+        schema=diff.schema_changes(before, after),
+        untouched_tables=len(diff.roots(after)) - len(facts.tables),
+    )
+    return rehearsal, after
+
+
+def _start(
+    connection: psycopg.Connection, observer: psycopg.Connection, limits: Limits, transaction: Transaction, script: Script
+) -> Run:
+    watch = LockWatch(observer, connection.info.backend_pid)
+    one_query = transaction is Transaction.IMPLICIT and len(script.statements) == 1
+    return Run(connection, watch, limits, transaction, one_query)
+
+
+def _run_script(run: Run, script: Script, text: str, expired: Callable[[], bool]) -> None:
+    """Runs the statements in order and commits. Raises MigrationFailed."""
+    try:
+        for number, statement in enumerate(script.statements):
+            _open_block(run, first=number == 0)
+            _run_statement(run, statement, expired)
+        _close_block(run, script)
+    except MigrationFailed as failed:
+        if failed.error.sqlstate == PostgresSyntaxError.sqlstate and _runs_whole(run, script, text):
+            return
+        raise
+
+
+def _open_block(run: Run, *, first: bool) -> None:
+    """Sends the BEGIN that the tool sends, or that one simple query with several statements implies."""
+    if run.in_block() or run.transaction is Transaction.NONE or run.one_query:
+        return
+    if first or run.transaction is Transaction.IMPLICIT:
+        run.connection.execute("BEGIN")
+
+
+def _close_block(run: Run, script: Script) -> None:
+    last = script.statements[-1] if script.statements else None
+    if not run.in_block() or last is None:
+        return
+    if run.explicit and run.transaction is not Transaction.SINGLE:
+        raise MigrationFailed(
+            SqlError("25001", "The file begins a transaction and does not end it: everything since is lost.", last.line)
+        )
+    _check_deferred(run, last.line)
+    _time_and_run(run, "COMMIT", last.line)
+    run.committed = True
+    run.watch.release(run.now_ms())
+
+
+def _run_statement(run: Run, statement: Statement, expired: Callable[[], bool]) -> None:
+    if run.in_block() and statement.begins("commit", "end"):
+        _check_deferred(run, statement.line)
+    guarded = statement.begins(*_MAY_BREAK_ROWS) and run.status() is TransactionStatus.INTRANS
+    if guarded:
+        run.connection.execute("SAVEPOINT rehearsal")
+    # A statement that would be alone in its transaction is given one, so that its locks can be read before they are gone.
+    alone = not run.in_block() and _may_be_wrapped(statement)
+    began_ms = run.now_ms()
+    try:
+        if alone:
+            run.connection.execute("BEGIN")
+        rows = _execute(run.connection, statement)
+        locks = run.watch.read(began_ms, statement.line) if run.in_block() else None
+        if alone:
+            run.connection.execute("COMMIT")
+        elif guarded and run.status() is TransactionStatus.INTRANS:
+            run.connection.execute("RELEASE SAVEPOINT rehearsal")
+    except psycopg.Error as error:
+        _record_failure(run, statement, error, began_ms, expired)
+        if guarded:
+            run.connection.execute("ROLLBACK TO SAVEPOINT rehearsal")
+        elif alone:
+            _end_everything(run.connection)
+        raise _explained(run, statement, error) from error
+    _note_block(run, statement)
+    run.results.append(StatementResult(statement.line, redacted(statement.sql), round(run.now_ms() - began_ms, 3), rows, locks))
+    if not run.in_block():
+        run.committed = True
+        run.watch.release(run.now_ms())
+
+
+def _record_failure(run: Run, statement: Statement, error: psycopg.Error, began_ms: float, expired: Callable[[], bool]) -> None:
+    said = _sql_error(error, statement, run.limits, expired=expired())
+    duration_ms = round(run.now_ms() - began_ms, 3)
+    run.results.append(StatementResult(statement.line, redacted(statement.sql), duration_ms, None, None, said))
+    if run.connection.closed:
+        raise MigrationFailed(said) from error
+
+
+def _explained(run: Run, statement: Statement, error: psycopg.Error) -> MigrationFailed:
+    """The failure with the rows that stand in its way, counted in the state that the statement met, if it can be had."""
+    said = run.results[-1].error
+    assert said is not None  # noqa: S101  recorded just before
+    if run.status() is TransactionStatus.INERROR:
+        return MigrationFailed(said)
+    return MigrationFailed(said, diagnose(run.connection, statement.sql, error, line=said.line, limit_ms=run.limits.count_ms))
+
+
+def _check_deferred(run: Run, line: int) -> None:
+    """Asks for deferred constraints just before a COMMIT would, when the rows that break one can still be counted."""
+    if run.status() is not TransactionStatus.INTRANS:
+        return
+    run.connection.execute("SAVEPOINT rehearsal")
+    try:
+        run.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        run.connection.execute("RELEASE SAVEPOINT rehearsal")
+    except psycopg.Error as error:
+        said = SqlError(error.sqlstate or "", _message(error), line, error.diag.message_detail)
+        run.connection.execute("ROLLBACK TO SAVEPOINT rehearsal")
+        in_the_way = broken_at_commit(run.connection, error, line=line, limit_ms=run.limits.count_ms)
+        raise MigrationFailed(said, in_the_way) from error
+
+
+def _time_and_run(run: Run, command: str, line: int) -> None:
+    try:
+        run.connection.execute(command.encode())
+    except psycopg.Error as error:
+        raise MigrationFailed(SqlError(error.sqlstate or "", _message(error), line, error.diag.message_detail)) from error
+
+
+def _runs_whole(run: Run, script: Script, text: str) -> bool:
+    """A syntax error may be our splitter's fault: sends the file whole, as its tool would. Whether it ran."""
+    if run.transaction is Transaction.NONE or any(s.copy_data is not None for s in script.statements):
+        return False
+    _end_everything(run.connection)
+    began_ms = run.now_ms()
+    try:
+        if run.transaction is Transaction.SINGLE:
+            run.connection.execute("BEGIN")
+        run.connection.execute(text.encode())
+        if run.in_block():
+            run.connection.execute("COMMIT")
+        run.committed = True
+    except psycopg.Error:
+        return False
+    line = script.statements[0].line
+    run.results[:] = [StatementResult(line, redacted(text), round(run.now_ms() - began_ms, 3), None, None)]
+    return True
+
+
+def _may_be_wrapped(statement: Statement) -> bool:
+    """Whether a BEGIN around the statement changes nothing for it: not for what ends or begins transactions itself (a CALL
+    or DO may COMMIT), nor for what PostgreSQL refuses in a block.
+    """
+    return statement.begins(
+        "alter table", "create", "drop", "insert", "update", "delete", "merge", "with", "truncate", "comment", "grant", "revoke",
+        "refresh", "alter type", "alter index", "alter sequence", "alter view", "alter schema", "alter domain", "lock",
+    ) and not _refused_in_block(statement)  # fmt: skip
+
+
+def _refused_in_block(statement: Statement) -> bool:
+    from bot.layouts.base import refuses_transaction  # noqa: PLC0415
+
+    return refuses_transaction(statement)
+
+
+def _note_block(run: Run, statement: Statement) -> None:
+    if statement.begins(*_BEGINS):
+        run.explicit = True
+    elif statement.begins(*_ENDS) and "to" not in statement.words[:3]:  # not ROLLBACK TO SAVEPOINT
+        run.explicit = run.in_block()
+
+
+def _execute(connection: psycopg.Connection, statement: Statement) -> int | None:
+    """Sends one statement as it stands. Rows affected, where its command has such a count."""
+    with connection.cursor() as cursor:
+        if statement.copy_data is not None:
+            with cursor.copy(statement.sql.encode()) as copy:
+                copy.write(statement.copy_data)
+        else:
+            cursor.execute(statement.sql.encode())
+        if cursor.description is not None:
+            return None
+        counted = _COUNTED_TAG.fullmatch(cursor.statusmessage or "")
+        return int(counted[1]) if counted else None
+
+
+def _sql_error(error: psycopg.Error, statement: Statement, limits: Limits, *, expired: bool) -> SqlError:
+    position = int(error.diag.statement_position or 1)
+    line = statement.line + statement.sql.count("\n", 0, position - 1)
+    message = _message(error)
+    hint = error.diag.message_hint
+    if expired and isinstance(error, QueryCanceled):
+        message = f"stopped: the migration took longer than {limits.migration_s:g} s, the limit set for a rehearsal"
+    elif statement.sql.startswith(BOM):
+        hint = "The file begins with a byte order mark, which its tool sends to the server. Save it as UTF-8 without one."
+    return SqlError(error.sqlstate or "", message, line, error.diag.message_detail, hint)
+
+
+def _message(error: psycopg.Error) -> str:
+    """PostgreSQL's own message. Of a data exception (class 22) what follows the first `: "` is left out: it is a row's value."""
+    message = error.diag.message_primary or str(error).strip() or type(error).__name__
+    if (error.sqlstate or "").startswith("22"):
+        message = message.split(': "')[0]
+    return message
+
+
+def _end_everything(connection: psycopg.Connection) -> None:
+    """Leaves whatever transaction is open, and makes the connection's row counters known to the observer."""
+    if connection.closed:
+        return
+    if connection.info.transaction_status is not TransactionStatus.IDLE:
+        connection.rollback()
+    with suppress(psycopg.Error):
+        connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
+
+
+@contextmanager
+def _deadline(connection: psycopg.Connection, seconds: float) -> Iterator[Callable[[], bool]]:
+    """Cancels what runs on the connection once `seconds` are over, and again each second until the block ends."""
+    done, expired = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        if done.wait(seconds):
+            return
+        expired.set()
+        while not done.wait(1.0):
+            if not connection.closed:
+                connection.cancel_safe(timeout=5)
+
+    thread = threading.Thread(target=watch, name="deadline", daemon=True)
+    thread.start()
+    try:
+        yield expired.is_set
+    finally:
+        done.set()
+        thread.join()
+
+
+# ── What it did to the data ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    tables: tuple[TableChange, ...]
+    columns: tuple[ColumnNulls, ...]
+    constraints: tuple[ConstraintChange, ...]
+
+
+def _facts(
+    observer: psycopg.Connection,
+    before: Snapshot,
+    after: Snapshot,
+    ledger: Ledger,
+    limits: Limits,
+    run: Run | None,
+) -> _Facts:
+    """Counts what the migration touched, before it and after it, and the rows that break what it added NOT VALID."""
+    if run is None or not run.committed:  # rolled back as a whole: that nothing stayed need not be counted
+        return _Facts((), (), ())
+    changed = diff.touched(before, after) | set(diff.altered_columns(before, after))
+    was = ledger.before(changed)
+    columns = columns_by_table(after)
+    now: dict[int, Counts] = {}
+    for oid in sorted(changed & after.tables.keys()):
+        now[oid] = count_table(observer, after.tables[oid], columns.get(oid, ()))
+    ledger.after(now)
+    lines = _lines_of_tables(run)
+    tables = diff.table_changes(before, after, (was, now), lines)
+    constraints = []
+    for constraint, change in diff.constraint_changes(before, after):
+        counted = None
+        if change != "dropped" and not constraint.validated:
+            counted = count_violations(observer, constraint, limit_ms=limits.count_ms)
+        constraints.append(
+            diff.constraint_change(constraint, change, counted.violations if counted else None, counted.rows if counted else None)
+        )
+    return _Facts(tables, diff.column_nulls(before, after, (was, now)), tuple(constraints))
+
+
+def _lines_of_tables(run: Run) -> dict[str, int]:
+    """For each relation the line of the longest statement that added a lock on it: most likely the one that changed it."""
+    longest: dict[str, StatementResult] = {}
+    for result in run.results:
+        for lock in result.locks or ():
+            known = longest.get(lock.relation)
+            if known is None or result.duration_ms > known.duration_ms:
+                longest[lock.relation] = result
+    return {relation: result.line for relation, result in longest.items()}

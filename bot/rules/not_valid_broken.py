@@ -1,0 +1,37 @@
+"""Rule: a constraint was added NOT VALID and its later validation would fail; says on how many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bot.model import Finding, Rehearsal, Severity
+from bot.rules.base import Policy, Rule, count, name, short
+
+
+def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
+    for constraint in rehearsal.constraints:
+        if constraint.refused or constraint.validated or not constraint.violations:
+            continue
+        of = f"{constraint.violations:,} of {count(constraint.rows or 0, 'row')}"
+        yield Finding(
+            NOT_VALID_BROKEN.id,
+            NOT_VALID_BROKEN.severity,
+            f"{name(constraint.name)} on {short(constraint.table)} is not valid: {of} break it, and VALIDATE would fail",
+            rehearsal.path,
+            constraint.line,
+            measured=constraint.violations,
+            limit=0,
+        )
+
+
+NOT_VALID_BROKEN = Rule(
+    id="not-valid-broken",
+    severity=Severity.WARNING,
+    title="Rows break a constraint that was added NOT VALID",
+    why=(
+        "The migration passes today. New and changed rows must obey the constraint at once, also an UPDATE of another column of "
+        "an old row; and the day the constraint is validated, that migration fails on the rows counted here."
+    ),
+    instead="Mend the rows in the same release, then VALIDATE the constraint in a migration of its own.",
+    check=_check,
+)
