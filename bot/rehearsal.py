@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
-from psycopg.errors import QueryCanceled, SyntaxError as PostgresSyntaxError
+from psycopg.errors import QueryCanceled
+from psycopg.errors import SyntaxError as PostgresSyntaxError
 from psycopg.pq import TransactionStatus
 
 from bot import diff
@@ -86,12 +87,23 @@ class Run:
     transaction: Transaction
     one_query: bool  # a single statement sent by itself: even an implicit transaction has no block then
     began: float = field(default_factory=time.monotonic)
+    looking_s: float = 0.0  # spent on looking, not on the migration
     results: list[StatementResult] = field(default_factory=list)
     explicit: bool = False  # inside a BEGIN of the file's own
     committed: bool = False  # something of the file is there to stay
 
     def now_ms(self) -> float:
-        return (time.monotonic() - self.began) * 1000
+        """The migration's own clock: it stands still while we look."""
+        return (time.monotonic() - self.began - self.looking_s) * 1000
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """What is done in this block is our doing, and not counted as the migration's time."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.looking_s += time.monotonic() - began
 
     def status(self) -> TransactionStatus:
         return self.connection.info.transaction_status
@@ -116,22 +128,21 @@ def rehearse(
     script = split(migration.text)
     error: SqlError | None = None
     refused: tuple[ConstraintChange, ...] = ()
-    began = time.monotonic()
     run = None
+    transaction = Transaction.SINGLE
     try:
         transaction = named(migration.layout).transaction(migration.text, script)
         run = _start(connection, observer, limits, transaction, script)
         with _deadline(connection, limits.migration_s) as expired:
             _run_script(run, script, migration.text, expired)
     except ValueError as refusal:  # the tool itself would not run this file
-        transaction = Transaction.SINGLE
         error = SqlError("", str(refusal), script.statements[0].line if script.statements else 1)
     except MigrationFailed as failed:
         error, refused = failed.error, failed.constraints
-    duration_ms = (time.monotonic() - began) * 1000
+    duration_ms = run.now_ms() if run else 0.0
     _end_everything(connection)
     if run:
-        run.watch.release(run.now_ms())
+        run.watch.release(duration_ms)
     after = take_snapshot(observer)
     facts = _facts(observer, before, after, ledger, limits, run)
     rehearsal = Rehearsal(
@@ -142,20 +153,36 @@ def rehearse(
         transaction=transaction,
         duration_ms=round(duration_ms, 3),
         error=error,
-        statements=tuple(run.results) if run else (),
+        statements=tuple(replace(r, sql=redacted(r.sql)) for r in run.results) if run else (),
         statements_total=len(script.statements),
         locks=run.watch.strongest() if run else (),
         tables=facts.tables,
         columns=facts.columns,
-        constraints=(*refused, *(c for c in facts.constraints if (c.table, c.name) not in {(r.table, r.name) for r in refused})),
+        constraints=_merged(refused, facts.constraints, before),
         schema=diff.schema_changes(before, after),
         untouched_tables=len(diff.roots(after)) - len(facts.tables),
     )
     return rehearsal, after
 
 
+def apply(migration: Migration, connection: psycopg.Connection, limits: Limits) -> SqlError | None:
+    """Runs a migration as its tool would, unwatched; gives the error if it fails. For what the base branch already has."""
+    script = split(migration.text)
+    try:
+        run = _start(connection, None, limits, named(migration.layout).transaction(migration.text, script), script)
+        with _deadline(connection, limits.migration_s) as expired:
+            _run_script(run, script, migration.text, expired)
+    except ValueError as refusal:
+        return SqlError("", str(refusal), 1)
+    except MigrationFailed as failed:
+        return failed.error
+    finally:
+        _end_everything(connection)
+    return None
+
+
 def _start(
-    connection: psycopg.Connection, observer: psycopg.Connection, limits: Limits, transaction: Transaction, script: Script
+    connection: psycopg.Connection, observer: psycopg.Connection | None, limits: Limits, transaction: Transaction, script: Script
 ) -> Run:
     watch = LockWatch(observer, connection.info.backend_pid)
     one_query = transaction is Transaction.IMPLICIT and len(script.statements) == 1
@@ -202,7 +229,8 @@ def _run_statement(run: Run, statement: Statement, expired: Callable[[], bool]) 
         _check_deferred(run, statement.line)
     guarded = statement.begins(*_MAY_BREAK_ROWS) and run.status() is TransactionStatus.INTRANS
     if guarded:
-        run.connection.execute("SAVEPOINT rehearsal")
+        with run.looking():
+            run.connection.execute("SAVEPOINT rehearsal")
     # A statement that would be alone in its transaction is given one, so that its locks can be read before they are gone.
     alone = not run.in_block() and _may_be_wrapped(statement)
     began_ms = run.now_ms()
@@ -210,11 +238,14 @@ def _run_statement(run: Run, statement: Statement, expired: Callable[[], bool]) 
         if alone:
             run.connection.execute("BEGIN")
         rows = _execute(run.connection, statement)
-        locks = run.watch.read(began_ms, statement.line) if run.in_block() else None
+        duration_ms = run.now_ms() - began_ms
+        with run.looking():
+            locks = run.watch.read(began_ms, statement.line) if run.in_block() else None
+            if guarded and run.status() is TransactionStatus.INTRANS:
+                run.connection.execute("RELEASE SAVEPOINT rehearsal")
         if alone:
             run.connection.execute("COMMIT")
-        elif guarded and run.status() is TransactionStatus.INTRANS:
-            run.connection.execute("RELEASE SAVEPOINT rehearsal")
+            duration_ms = run.now_ms() - began_ms
     except psycopg.Error as error:
         _record_failure(run, statement, error, began_ms, expired)
         if guarded:
@@ -232,7 +263,7 @@ def _run_statement(run: Run, statement: Statement, expired: Callable[[], bool]) 
 def _record_failure(run: Run, statement: Statement, error: psycopg.Error, began_ms: float, expired: Callable[[], bool]) -> None:
     said = _sql_error(error, statement, run.limits, expired=expired())
     duration_ms = round(run.now_ms() - began_ms, 3)
-    run.results.append(StatementResult(statement.line, redacted(statement.sql), duration_ms, None, None, said))
+    run.results.append(StatementResult(statement.line, statement.sql, duration_ms, None, None, said))
     if run.connection.closed:
         raise MigrationFailed(said) from error
 
@@ -243,7 +274,9 @@ def _explained(run: Run, statement: Statement, error: psycopg.Error) -> Migratio
     assert said is not None  # noqa: S101  recorded just before
     if run.status() is TransactionStatus.INERROR:
         return MigrationFailed(said)
-    return MigrationFailed(said, diagnose(run.connection, statement.sql, error, line=said.line, limit_ms=run.limits.count_ms))
+    with run.looking():
+        in_the_way = diagnose(run.connection, statement.sql, error, line=said.line, limit_ms=run.limits.count_ms)
+    return MigrationFailed(said, in_the_way)
 
 
 def _check_deferred(run: Run, line: int) -> None:
@@ -257,7 +290,8 @@ def _check_deferred(run: Run, line: int) -> None:
     except psycopg.Error as error:
         said = SqlError(error.sqlstate or "", _message(error), line, error.diag.message_detail)
         run.connection.execute("ROLLBACK TO SAVEPOINT rehearsal")
-        in_the_way = broken_at_commit(run.connection, error, line=line, limit_ms=run.limits.count_ms)
+        with run.looking():
+            in_the_way = broken_at_commit(run.connection, error, line=line, limit_ms=run.limits.count_ms)
         raise MigrationFailed(said, in_the_way) from error
 
 
@@ -284,7 +318,7 @@ def _runs_whole(run: Run, script: Script, text: str) -> bool:
     except psycopg.Error:
         return False
     line = script.statements[0].line
-    run.results[:] = [StatementResult(line, redacted(text), round(run.now_ms() - began_ms, 3), None, None)]
+    run.results[:] = [StatementResult(line, text, round(run.now_ms() - began_ms, 3), None, None)]
     return True
 
 
@@ -416,6 +450,16 @@ def _facts(
             diff.constraint_change(constraint, change, counted.violations if counted else None, counted.rows if counted else None)
         )
     return _Facts(tables, diff.column_nulls(before, after, (was, now)), tuple(constraints))
+
+
+def _merged(
+    refused: tuple[ConstraintChange, ...], changed: tuple[ConstraintChange, ...], before: Snapshot
+) -> tuple[ConstraintChange, ...]:
+    """What was refused, then what changed; an invalid index that a refused one left is told once, as added."""
+    names = {(c.table_name, c.name) for c in before.constraints.values()}
+    told = [replace(c, change="added") if c.change == "changed" and (c.table, c.name) not in names else c for c in refused]
+    again = {(c.table, c.name) for c in told}
+    return (*told, *(c for c in changed if (c.table, c.name) not in again))
 
 
 def _lines_of_tables(run: Run) -> dict[str, int]:

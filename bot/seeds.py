@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import IO, cast
 from urllib.parse import urlsplit
 
-
 from psycopg import sql
 
 from bot.clones.embedded import SEED, observer
@@ -204,7 +203,7 @@ class _Drain:
         for thread in self._threads:
             thread.start()
 
-    def _read(self, stream: IO[bytes], keep: bool) -> None:  # noqa: FBT001
+    def _read(self, stream: IO[bytes], keep: bool) -> None:
         while chunk := stream.read(1 << 16):
             if keep and len(self._said) < 1 << 16:
                 self._said += chunk

@@ -239,7 +239,7 @@ def redacted(sql: str, *, limit: int = 200) -> str:
     try:
         tokens = sqlglot.tokenize(head, read="postgres")
     except sqlglot.errors.TokenError:
-        words = re.findall(rf"[{_IDENT_START}][\w$]*", sql.split("'")[0].split("$")[0])
+        words = re.findall(rf"[{_IDENT_START}][\w$]*", sql.split("'", maxsplit=1)[0].split("$", maxsplit=1)[0])
         return " ".join(words)[:limit] + " …"
     line = " ".join(_pieces(head, [(t.start, t.end + 1, t.token_type in literals) for t in tokens]))
     return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -125,6 +125,12 @@ def choose(needs: Needs, explicit: str | None) -> Binaries:
     )
 
 
+def newest(explicit: str | None) -> Binaries:
+    """The newest programs there are: their pg_restore reads every older archive. Raises ServerError if there are none."""
+    found = sorted(_candidates(explicit), key=lambda binaries: binaries.major)
+    return found[-1] if found else choose(Needs(), explicit)
+
+
 def _lack(binaries: Binaries, needs: Needs) -> str | None:
     if binaries.major < OLDEST_MAJOR:
         return f"is older than {OLDEST_MAJOR}, the oldest this program works with"
@@ -208,11 +214,11 @@ def _reachable(folder: Path) -> Path:
         shutil.copytree(folder.parent, building / package.name / folder.parent.name, symlinks=True)
         if libraries.is_dir():
             shutil.copytree(libraries, building / libraries.name)
-        _publish(building, target)
+        publish(building, target)
     return target / package.name / folder.parent.name / folder.name
 
 
-def _publish(building: Path, target: Path) -> None:
+def publish(building: Path, target: Path) -> None:
     """Makes a finished folder appear under its name at once; somebody else may have been faster."""
     try:
         building.rename(target)

@@ -20,7 +20,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from bot.errors import ServerError
-from bot.postgres.binaries import Account, Binaries, _publish, cache_folder
+from bot.postgres.binaries import Account, Binaries, cache_folder, publish
 
 _START_LIMIT_S = 60.0
 # $0: the data folder's parent, the rest: the server's command line. `cat` ends when our end of its standard input closes.
@@ -192,7 +192,7 @@ def _initdb(binaries: Binaries, account: Account, fresh: Path) -> None:
             raise ServerError("initdb could not make a data folder.", why=done.stderr.strip()[-500:])
         kept = fresh.with_name(f"{fresh.name}.{os.getpid()}")
         shutil.copytree(building / "data", kept, symlinks=True)
-        _publish(kept, fresh)
+        publish(kept, fresh)
     finally:
         shutil.rmtree(building, ignore_errors=True)
 

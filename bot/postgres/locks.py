@@ -50,10 +50,10 @@ def blocks(mode: str) -> tuple[str, ...]:
 class LockWatch:
     """Follows the locks of one migration's connection, statement by statement.
 
-    `held`: relation -> {mode: (since_ms, line)} in the open transaction.
+    Without an observer it sees nothing. `held`: relation -> {mode: (since_ms, line)} in the open transaction.
     """
 
-    observer: psycopg.Connection
+    observer: psycopg.Connection | None
     pid: int
     held: dict[str, dict[str, tuple[float, int]]] = field(default_factory=dict)
     released: dict[str, RelationLock] = field(default_factory=dict)
@@ -62,6 +62,8 @@ class LockWatch:
         """After a statement: what it added to the locks held, strongest mode of each relation; None if they can't be read
         (it may have locked the catalog itself).
         """
+        if self.observer is None:
+            return None
         try:
             rows = self.observer.execute(_QUERY, {"pid": self.pid}).fetchall()
         except psycopg.Error:

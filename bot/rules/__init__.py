@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bot.model import Finding, HistoryProblem, Migration, Rehearsal, Severity
-from bot.rules.base import Policy, Rule, name
+from bot.rules.base import Policy, Rule
 from bot.rules.constraint_broken import CONSTRAINT_BROKEN
 from bot.rules.empty_migration import EMPTY_MIGRATION
 from bot.rules.not_valid_broken import NOT_VALID_BROKEN
 from bot.rules.statement_fails import STATEMENT_FAILS
 from bot.rules.table_rewritten import TABLE_REWRITTEN
 from bot.sql import split
+from bot.words import name
 
 RULES: tuple[Rule, ...] = (CONSTRAINT_BROKEN, STATEMENT_FAILS, NOT_VALID_BROKEN, TABLE_REWRITTEN, EMPTY_MIGRATION)
 

@@ -28,18 +28,3 @@ class Rule:
     instead: str
     check: Callable[[Rehearsal, Policy], Iterable[Finding]]
     allowable: bool = True
-
-
-def name(text: str) -> str:
-    """A name inside a message: the renderer shows what stands between backticks as code, so a name may hold none itself."""
-    return "`" + text.replace("`", "ˋ") + "`"
-
-
-def short(relation: str) -> str:
-    """A relation for a reader: without the schema `public`."""
-    return name(relation.removeprefix("public."))
-
-
-def count(number: int, noun: str, plural: str | None = None) -> str:
-    """A number with its noun: `1 row`, `2,187 rows`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import ConstraintChange, Finding, Rehearsal, Severity
-from bot.rules.base import Policy, Rule, count, name, short
+from bot.rules.base import Policy, Rule
+from bot.words import count, name, relation
 
 
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
@@ -25,7 +26,7 @@ def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
 
 def _message(constraint: ConstraintChange) -> str:
     if constraint.violations is None or constraint.rows is None:
-        return f"Existing rows of {short(constraint.table)} break {_what(constraint)}; they could not be counted in time"
+        return f"Existing rows of {name(relation(constraint.table))} break {_what(constraint)}; they could not be counted in time"
     are = "is" if constraint.violations == 1 else "are"
     of = f"{constraint.violations:,} of {count(constraint.rows, 'row')}"
     if constraint.kind == "not null":
@@ -35,7 +36,7 @@ def _message(constraint: ConstraintChange) -> str:
         return f"{column} cannot become NOT NULL: {of} {are} NULL"
     break_ = "breaks" if constraint.violations == 1 else "break"
     would = f"would {break_.rstrip('s')}" if constraint.change == "broken" else break_
-    return f"{of} of {short(constraint.table)} {would} {_what(constraint)}"
+    return f"{of} of {name(relation(constraint.table))} {would} {_what(constraint)}"
 
 
 def _what(constraint: ConstraintChange) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import Finding, Rehearsal, Severity
-from bot.rules.base import Policy, Rule, count, name, short
+from bot.rules.base import Policy, Rule
+from bot.words import count, name, relation
 
 
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
@@ -16,7 +17,7 @@ def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
         yield Finding(
             NOT_VALID_BROKEN.id,
             NOT_VALID_BROKEN.severity,
-            f"{name(constraint.name)} on {short(constraint.table)} is not valid: {of} break it, and VALIDATE would fail",
+            f"{name(constraint.name)} on {name(relation(constraint.table))} is not valid: {of} break it, and VALIDATE would fail",
             rehearsal.path,
             constraint.line,
             measured=constraint.violations,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import Finding, Rehearsal, Severity
-from bot.rules.base import Policy, Rule, count, short
+from bot.rules.base import Policy, Rule
+from bot.words import count, duration, name, relation
 
 
 def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
@@ -15,11 +16,11 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
         if not table.rewritten or rows < policy.large_table_rows or table.rows_after == 0:
             continue
         lock = held.get(table.name)
-        wait = f", nobody could use it for {lock.held_ms / 1000:,.1f} s" if lock and "reads" in lock.blocks else ""
+        wait = f", nobody could use it for {duration(lock.held_ms)}" if lock and "reads" in lock.blocks else ""
         yield Finding(
             TABLE_REWRITTEN.id,
             TABLE_REWRITTEN.severity,
-            f"{short(table.name)} was rewritten, all {count(rows, 'row')} of it{wait}",
+            f"{name(relation(table.name))} was rewritten, all {count(rows, 'row')} of it{wait}",
             rehearsal.path,
             table.line,
             measured=rows,

@@ -1,0 +1,255 @@
+"""The command line: `migration-rehearsal rehearse | list`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from bot import __version__
+from bot.errors import RehearsalError, UsageError
+
+if TYPE_CHECKING:
+    from bot.model import Plan, Report
+    from bot.settings import Settings
+
+_EPILOG = """\
+examples:
+  migration-rehearsal rehearse                          what this branch adds, on what the base's migrations make
+  migration-rehearsal rehearse --seed prod.dump         the same, on a dump made with pg_dump
+  migration-rehearsal rehearse db/0042_email.sql        one file
+  migration-rehearsal rehearse --format json            for a program: JSON and nothing else on standard output
+  migration-rehearsal rehearse --print-sql | psql …     the SQL, only when everything passed
+  migration-rehearsal list --base origin/main           what would be rehearsed, in order
+
+exit status:
+  0  it passes (or warns, below --fail-on)     2  wrong command line, configuration or file
+  1  a migration fails its rehearsal           3  the rehearsal could not be done
+"""
+_SUFFIX_FORMATS = {".json": "json", ".md": "markdown", ".txt": "text"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; gives the exit status."""
+    _stop_in_order_on_sigterm()
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except RehearsalError as error:
+        return _say_error(error, options)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone: `… | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _stop_in_order_on_sigterm() -> None:
+    """SIGTERM ends the program as Ctrl-C does: clones are dropped and the server is stopped on the way out."""
+
+    def stop(_number: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="migration-rehearsal",
+        description="Rehearses new PostgreSQL migrations on a disposable clone of real data and says what they did there.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="rehearse | list")
+    rehearse = commands.add_parser(
+        "rehearse", help="rehearse migrations and report", epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    _add_what(rehearse)
+    _add_how(rehearse)
+    rehearse.add_argument("--format", choices=("text", "markdown", "json"), default="text", help="of the report (default: text)")
+    rehearse.add_argument(
+        "--output",
+        action="append",
+        default=[],
+        metavar="F",
+        help="write the report to F as well, as its ending says (.json, .md, .txt), else as --format; may be repeated",
+    )
+    rehearse.add_argument("--print-sql", action="store_true", help="print the migrations' SQL if, and only if, everything passed")
+    rehearse.add_argument("--quiet", action="store_true", help="no progress")
+    rehearse.set_defaults(run=_rehearse)
+    listing = commands.add_parser("list", help="say what would be rehearsed, in order")
+    _add_what(listing)
+    listing.add_argument("--format", choices=("text", "json"), default="text")
+    listing.set_defaults(run=_list)
+    return parser
+
+
+def _add_what(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="*", metavar="FILE", help="migrations, in this order; without: what is new since --base")
+    parser.add_argument(
+        "--base", metavar="REF", help="branch or commit that the migrations are new to (default: the main branch)"
+    )
+    parser.add_argument("--layout", metavar="L", help="the migration tool; found out if not given")
+    parser.add_argument(
+        "--migrations",
+        metavar="FOLDER",
+        action="append",
+        default=[],
+        help="folder or glob that holds migrations; may be repeated",
+    )
+
+
+def _add_how(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", metavar="S", help="dump: plain SQL, .gz, custom, directory or tar; a path or an https URL")
+    parser.add_argument("--seed-sql", metavar="F", help="SQL file to run after the seed is there")
+    parser.add_argument("--clone-provider", metavar="P", help="where clones come from (default: embedded)")
+    parser.add_argument("--fail-on", metavar="SEVERITY", help="error, warning or never (default: error)")
+    parser.add_argument("--large-table-rows", metavar="N", help="tables with fewer rows are small (default: 10000)")
+    parser.add_argument("--time-limit", metavar="MIN", help="minutes that one migration may take (default: 60)")
+    parser.add_argument("--postgres-bin", metavar="DIR", help="folder with PostgreSQL's programs, or `wheel`")
+    parser.add_argument(
+        "--show-row-data", action="store_const", const="true", help="show DETAIL of errors, which holds row values"
+    )
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    """Options as inputs; what is not given may come from MIGRATION_REHEARSAL_<INPUT> in the environment."""
+    from bot.settings import INPUTS, settings_from  # noqa: PLC0415
+
+    inputs: dict[str, str] = {}
+    for one in INPUTS:
+        if one.flag is None:
+            continue
+        key = one.name.replace("-", "_")
+        given = getattr(options, key, None)
+        if isinstance(given, list):
+            given = "\n".join(given)
+        inputs[one.name] = given or os.environ.get(f"MIGRATION_REHEARSAL_{key.upper()}", "")
+    return settings_from(inputs)
+
+
+def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
+    from bot.discovery import plan_changes, plan_files  # noqa: PLC0415
+
+    if options.files:
+        paths = [_existing(path) for path in options.files]
+        return plan_files(paths, _siblings(paths, options.base), _reader(options.base, set(paths)), settings.layout)
+    from bot.git import open_repository  # noqa: PLC0415
+
+    repository = open_repository(Path.cwd(), options.base)
+    return plan_changes(
+        repository.changes(),
+        repository.base_paths(),
+        repository.read,
+        repository.read_base,
+        layout=settings.layout,
+        folders=settings.migrations,
+    )
+
+
+def _existing(path: str) -> str:
+    if not Path(path).is_file():
+        raise UsageError(
+            f"There is no file {path}.", advice="Name migration files, or none to rehearse what is new since --base."
+        )
+    return path
+
+
+def _siblings(paths: Sequence[str], base: str | None) -> list[str]:
+    """Every file beside the named ones, or beside their folders: from the base if one is named, else from the disk."""
+    folders = dict.fromkeys(p for path in paths for p in (Path(path).parent, Path(path).parent.parent))
+    if base is None:
+        found = [file for folder in folders for file in (*folder.glob("*.sql"), *folder.glob("*/*.sql"))]
+        return sorted({str(file) for file in found})
+    from bot.git import open_repository  # noqa: PLC0415
+
+    repository = open_repository(Path(paths[0]).parent, base)
+    return [os.path.relpath(repository.top / path) for path in repository.base_paths()]
+
+
+def _reader(base: str | None, paths: set[str]) -> Callable[[str], bytes]:
+    if base is None:
+        return lambda path: Path(path).read_bytes()
+    from bot.git import open_repository  # noqa: PLC0415
+
+    repository = open_repository(Path.cwd(), base)
+
+    def read(path: str) -> bytes:
+        if path in paths:
+            return Path(path).read_bytes()
+        return repository.read_base(os.path.relpath(path, repository.top))
+
+    return read
+
+
+def _rehearse(options: argparse.Namespace) -> int:
+    from bot.progress import Progress  # noqa: PLC0415
+    from bot.run import rehearse_plan  # noqa: PLC0415
+    from bot.verdict import exit_status  # noqa: PLC0415
+
+    settings = _settings(options)
+    plan = _plan(options, settings)
+    report = rehearse_plan(plan, settings, Progress(quiet=options.quiet))
+    status = exit_status(report.verdict)
+    for target in options.output:
+        form = _SUFFIX_FORMATS.get(Path(target).suffix.lower(), options.format)
+        _write(target, _rendered(report, form, settings))
+    if options.print_sql:
+        sys.stderr.write(_rendered(report, options.format, settings))
+        if status == 0:
+            sys.stdout.write("".join(_sql_of(plan)))
+    else:
+        sys.stdout.write(_rendered(report, options.format, settings))
+    return status
+
+
+def _sql_of(plan: Plan) -> list[str]:
+    """Each migration's SQL under a comment that names it; a file without a final newline gets one."""
+    return [f"-- {m.path}\n{m.text}" + ("" if m.text.endswith("\n") else "\n") for m in plan.migrations]
+
+
+def _list(options: argparse.Namespace) -> int:
+    from bot import report  # noqa: PLC0415
+
+    plan = _plan(options, _settings(options))
+    sys.stdout.write(report.plan_to_json(plan) if options.format == "json" else report.plan_text(plan))
+    return 0
+
+
+def _rendered(report: Report, form: str, settings: Settings) -> str:
+    from bot import report as rendering  # noqa: PLC0415
+
+    if form == "json":
+        return rendering.to_json(report, show_row_data=settings.show_row_data)
+    if form == "markdown":
+        return rendering.comment(report)
+    return rendering.text(report, show_row_data=settings.show_row_data)
+
+
+def _write(target: str, content: str) -> None:
+    try:
+        Path(target).write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"The report could not be written to {target}.", why=error.strerror or str(error)) from error
+
+
+def _say_error(error: RehearsalError, options: argparse.Namespace) -> int:
+    """Errors go to standard error; with `--format json` a report with verdict `error` goes to standard output too."""
+    for line in error.lines():
+        print(line, file=sys.stderr)
+    if getattr(options, "format", "") == "json" and options.run is _rehearse and not options.print_sql:
+        from bot import report  # noqa: PLC0415
+        from bot.run import error_report  # noqa: PLC0415
+
+        sys.stdout.write(report.to_json(error_report(error)))
+    return error.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""The local git repository: what changed since the base, and files as they are at a commit. The door of git's command line."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.errors import UsageError
+from bot.model import FileChange, FileStatus
+
+_DEFAULT_BASES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+_STATUS = {
+    "A": FileStatus.ADDED,
+    "C": FileStatus.ADDED,
+    "M": FileStatus.MODIFIED,
+    "T": FileStatus.MODIFIED,
+    "D": FileStatus.REMOVED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A work tree and the commit its changes are told against."""
+
+    top: Path
+    base: str  # the merge base of HEAD and what was asked for
+    base_name: str
+
+    def changes(self) -> list[FileChange]:
+        """What the work tree has that the base has not, uncommitted and untracked files included."""
+        fields = _git(self.top, "diff", "--no-ext-diff", "--name-status", "-z", "-M", self.base, "--").split("\0")
+        found: list[FileChange] = []
+        while len(fields) > 1:
+            status, path = fields[0], fields[1]
+            if status.startswith(("R", "C")):
+                old, path, fields = fields[1], fields[2], fields[3:]
+                if status.startswith("R"):
+                    found.append(FileChange(path, FileStatus.RENAMED, old))
+                    continue
+            else:
+                fields = fields[2:]
+            found.append(FileChange(path, _STATUS.get(status[:1], FileStatus.MODIFIED)))
+        untracked = _git(self.top, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
+        return found + [FileChange(path, FileStatus.ADDED) for path in untracked if path]
+
+    def base_paths(self) -> list[str]:
+        """Every file at the base."""
+        return [path for path in _git(self.top, "ls-tree", "-r", "--name-only", "-z", self.base).split("\0") if path]
+
+    def read(self, path: str) -> bytes:
+        """A file of the work tree."""
+        return (self.top / path).read_bytes()
+
+    def read_base(self, path: str) -> bytes:
+        """A file as it is at the base."""
+        return _git_bytes(self.top, "cat-file", "blob", f"{self.base}:{path}")
+
+
+def open_repository(folder: Path, base: str | None) -> Repository:
+    """The repository around `folder`, against `base` (a ref) or the first usual name of a main branch there is.
+
+    Raises UsageError when there is no repository, or no such base.
+    """
+    try:
+        top = Path(_git(folder, "rev-parse", "--show-toplevel").rstrip("\n"))
+    except UsageError as error:
+        raise UsageError(
+            f"{folder.absolute()} is not in a git repository, so nobody can say which migrations are new.",
+            advice="Name the migration files: migration-rehearsal rehearse FILE…",
+        ) from error
+    names = (base,) if base else _DEFAULT_BASES
+    for name in names:
+        if commit := _commit(top, name):
+            merge_base = _git(top, "merge-base", commit, "HEAD").strip()
+            return Repository(top, merge_base, name)
+    raise UsageError(
+        f"There is no commit {base!r} in this repository." if base else "No base branch was found.",
+        why="" if base else f"Looked for {', '.join(_DEFAULT_BASES)}.",
+        advice="Name a branch or commit that is here: --base origin/main (fetch it first; in a workflow check out with fetch-depth: 0).",
+    )
+
+
+def _commit(top: Path, name: str) -> str | None:
+    if name.startswith("-"):
+        return None
+    try:
+        return _git(top, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
+    except UsageError:
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return _git_bytes(folder, *arguments).decode("utf-8", errors="surrogateescape")
+
+
+def _git_bytes(folder: Path, *arguments: str) -> bytes:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", *arguments],
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except FileNotFoundError as error:
+        raise UsageError("git is not installed.", advice="Install it, or name the migration files.") from error
+    if done.returncode != 0:
+        raise UsageError(f"git {arguments[0]} failed.", why=done.stderr.decode(errors="replace").strip())
+    return done.stdout

@@ -1,0 +1,317 @@
+"""Values -> Markdown, text, JSON, through the templates; escaping and length. Pure; the door of Jinja2.
+
+Whatever comes from the repository or the database is shown as a code span, in which Markdown, HTML and mentions mean nothing,
+or escaped; what can't be seen (control, zero-width and right-to-left characters) is made visible.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bot.model import Finding, Outcome, Plan, Rehearsal, Report, Severity, TableChange, Verdict
+from bot.words import count, duration, relation, size
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+MARKER = "<!-- migration-rehearsal -->"
+COMMENT_LIMIT = 60_000
+STATUS_LIMIT = 140
+_ICONS = {Verdict.PASS: "✅", Verdict.WARN: "⚠️", Verdict.FAIL: "❌", Verdict.ERROR: "⛔"}
+_FINDING_ICONS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTICE: "ℹ️"}
+# C0 and C1 controls, bidirectional controls, zero-width characters, line and paragraph separators, tags.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>~|$&#!^]|:(?=[\w/+-])|(?<=\bwww)\.|^\d*[-+=.)]")
+_POINTS_AT = re.compile(r"([@#])(?=\w)")  # a mention, an issue
+
+
+# ── JSON ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def to_json(report: Report, *, show_row_data: bool = False) -> str:
+    """The JSON report (docs/report.schema.json). DETAIL of errors holds row values: only with `show_row_data`."""
+    values = _plain(report)
+    for migration in values["migrations"]:
+        errors = [migration["error"], *(s["error"] for s in migration["statements"])]
+        for error in filter(None, errors):
+            if not show_row_data:
+                error["detail"] = None
+    return json.dumps(values, ensure_ascii=False, indent=2) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", errors="replace").decode("utf-8")
+    return value
+
+
+def plan_to_json(plan: Plan) -> str:
+    """What would be rehearsed, for `list --format json`."""
+    values = {
+        "schema_version": 1,
+        "reason": plan.reason,
+        "migrations": [
+            {"path": m.path, "version": m.version, "layout": m.layout, "down_path": m.down_path} for m in plan.migrations
+        ],
+        "base": [{"path": m.path, "version": m.version, "layout": m.layout} for m in plan.base],
+        "problems": [{"path": p.path, "message": p.message} for p in plan.problems],
+    }
+    return json.dumps(_plain(values), ensure_ascii=False, indent=2) + "\n"
+
+
+# ── Markdown and text ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def comment(report: Report, *, run_url: str | None = None) -> str:
+    """The comment, at most COMMENT_LIMIT characters: details are cut first, and what is cut is said."""
+    for rows in (40, 15, 5, 0):
+        text = _render("comment.md.j2", report, rows=rows, run_url=run_url)
+        if len(text) <= COMMENT_LIMIT:
+            return text
+    text = _render("comment.md.j2", report, rows=0, run_url=run_url, findings_shown=20)
+    if len(text) <= COMMENT_LIMIT:
+        return text
+    return f"{MARKER}\n### {icon(report.verdict)} {message(_cut(headline(report), 1000))}\n\nThe rest is too long for a comment: see the JSON report.\n"
+
+
+def summary(report: Report, *, limit: int = 900_000) -> str:
+    """The step summary: the comment without its marker and with more rows; GitHub takes 1 MiB of it."""
+    for rows in (1000, 200, 40, 0):
+        text = _render("comment.md.j2", report, rows=rows, run_url=None)
+        if len(text.encode()) <= limit:
+            break
+    return text.removeprefix(MARKER).lstrip()
+
+
+def status(report: Report) -> str:
+    """The commit status in at most STATUS_LIMIT characters: plain text, which GitHub shows as it is."""
+    return _cut(visible(headline(report).replace("`", "")), STATUS_LIMIT)
+
+
+def text(report: Report, *, show_row_data: bool = False) -> str:
+    """The report for a terminal."""
+    return _render("report.txt.j2", report, rows=100, run_url=None, show_row_data=show_row_data)
+
+
+def plan_text(plan: Plan) -> str:
+    """What would be rehearsed, for `list`."""
+    lines = [visible(f"{m.path}  (version {m.version}, {m.layout})") for m in plan.migrations] or ["No new migrations."]
+    lines += [visible(f"! {p.path} {p.message}") for p in plan.problems]
+    return "\n".join(lines) + "\n"
+
+
+def headline(report: Report) -> str:
+    """The deciding fact in one sentence; names stand between backticks."""
+    total = len(report.migrations)
+    errors = [f for f in report.findings if f.severity is Severity.ERROR and f.allowed_reason is None]
+    warnings = [f for f in report.findings if f.severity is Severity.WARNING and f.allowed_reason is None]
+    if report.verdict is Verdict.ERROR:
+        return "The rehearsal could not be done: " + (report.error[0] if report.error else "unknown reason")
+    if errors:
+        failed = sum(m.outcome is Outcome.FAILED for m in report.migrations)
+        return f"{failed} of {count(total, 'migration')} would fail: {errors[0].message}"
+    if warnings:
+        more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
+        return f"{count(total, 'migration')} rehearsed: {warnings[0].message}{more}" if total else warnings[0].message
+    if not total:
+        return "No new migrations in this change"
+    return f"{count(total, 'migration')} rehearsed: nothing breaks{_longest_wait(report.migrations)}"
+
+
+def _longest_wait(migrations: Iterable[Rehearsal]) -> str:
+    """Who waits how long, where every statement's locks could be read."""
+    migrations = list(migrations)
+    if any(s.locks is None for m in migrations for s in m.statements):
+        return ""
+    waits = [lock.held_ms for m in migrations for lock in m.locks if lock.blocks]
+    return f", nobody waits longer than {duration(max(waits))}" if waits else ", nobody waits"
+
+
+def _render(template: str, report: Report, **more: Any) -> str:
+    shown = more.pop("findings_shown", 100)
+    return (
+        _environment()
+        .get_template(template)
+        .render(report=report, headline=headline(report), marker=MARKER, findings_shown=shown, **more)
+    )
+
+
+@functools.cache
+def _environment() -> Environment:
+    import jinja2  # noqa: PLC0415  runs that render nothing do not pay for it
+
+    here = Path(__file__).parent
+    folder = next(path for path in (here / "templates", here.parent / "templates") if path.is_dir())
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  the output is Markdown and text: every foreign value goes through a filter below
+    )
+    environment.filters |= {
+        "code": code,
+        "cell": cell,
+        "message": message,
+        "escape_markdown": escape_markdown,
+        "fence": fence,
+        "visible": visible,
+        "duration": duration,
+        "signed_bytes": signed_bytes,
+        "bytes": size,
+        "number": number,
+        "icon": icon,
+        "plural": count,
+        "rows_cell": rows_cell,
+        "size_cell": size_cell,
+        "wait_cell": wait_cell,
+        "relation": relation,
+        "columns": columns,
+    }
+    return environment
+
+
+# ── Filters: a value -> how a reader sees it ─────────────────────────────────────────────────────────────────────────────
+
+
+def visible(value: object) -> str:
+    """Characters that can't be seen, or turn the reading direction, as `\\uXXXX`."""
+    return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", str(value)).encode("utf-8", "replace").decode()
+
+
+def code(value: object) -> str:
+    """A code span: nothing in it is Markdown, HTML or a mention."""
+    shown = re.sub(r"\s+", " ", visible(value)).strip() or " "
+    longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
+    edge = "`" * (longest + 1)
+    pad = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{edge}{pad}{shown}{pad}{edge}"
+
+
+def cell(value: object) -> str:
+    """A code span inside a table, where a pipe would end the cell."""
+    return code(value).replace("\\|", "\\ |").replace("|", "\\|")
+
+
+def escape_markdown(value: object) -> str:
+    """Text with its Markdown taken away; no mention, issue link or URL is born from it."""
+    shown = re.sub(r"\s+", " ", visible(value))
+    # GitHub looks for mentions when Markdown is done and backslashes are gone: only a character between keeps it from finding
+    # one; this one, a word joiner, can't be seen.
+    joined = _POINTS_AT.sub("\\1\u2060", shown)
+    return _MARKDOWN.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], joined)
+
+
+def message(value: object) -> str:
+    """A finding's message: what stands between backticks is a name and becomes a code span, the rest is escaped."""
+    parts = str(value).split("`")
+    if len(parts) % 2 == 0:
+        return escape_markdown(value)
+    return "".join(code(part) if n % 2 else escape_markdown(part) for n, part in enumerate(parts))
+
+
+def fence(value: object, language: str = "sql") -> str:
+    """A fenced block with a fence longer than any run of backticks in it."""
+    shown = visible(value)
+    edge = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", shown)), default=0))
+    return f"{edge}{language}\n{shown}\n{edge}"
+
+
+def icon(value: object) -> str:
+    """A verdict, outcome or severity as a sign."""
+    if isinstance(value, Verdict):
+        return _ICONS[value]
+    if isinstance(value, Severity):
+        return _FINDING_ICONS[value]
+    return {Outcome.APPLIED: "✅", Outcome.FAILED: "❌", Outcome.SKIPPED: "⏭️"}[Outcome(str(value))]
+
+
+def number(value: object) -> str:
+    """A count with thousands separated; a dash for what was not counted."""
+    return "–" if value is None else f"{value:,}"
+
+
+def signed_bytes(value: int) -> str:
+    """A growth or shrinkage."""
+    return "–" if value == 0 else ("+" if value > 0 else "−") + size(abs(value))
+
+
+def rows_cell(migration: Rehearsal) -> str:
+    """What a migration did to rows, in a few words."""
+    tables = migration.tables
+    counted = {verb: sum(getattr(t, verb) or 0 for t in tables) for verb in ("inserted", "updated", "deleted")}
+    parts = [f"{n:,} {verb}" for verb, n in counted.items() if n]
+    parts += [f"{_rows_gone(t):,} gone" for t in tables if _rows_gone(t) and t.deleted is None]
+    return ", ".join(parts) or "–"
+
+
+def _rows_gone(table: TableChange) -> int:
+    return max(0, (table.rows_before or 0) - (table.rows_after or 0))
+
+
+def size_cell(migration: Rehearsal) -> str:
+    """How much a migration's tables grew."""
+    return signed_bytes(sum((t.bytes_after or 0) - (t.bytes_before or 0) for t in migration.tables))
+
+
+def wait_cell(migration: Rehearsal, style: str = "markdown") -> str:
+    """Who had to wait on which table, for how long; the longest two."""
+    blocking = sorted((lock for lock in migration.locks if lock.blocks), key=lambda lock: lock.held_ms, reverse=True)
+    show = cell if style == "markdown" else visible
+    parts = [f"{' and '.join(k.blocks)} on {show(relation(k.relation))} for {duration(k.held_ms)}" for k in blocking[:2]]
+    if len(blocking) > 2:
+        parts.append(f"{len(blocking) - 2} more")
+    if any(s.locks is None and s.error is None for s in migration.statements):
+        parts.append("not read for statements outside a transaction")
+    return ", ".join(parts) or "–"
+
+
+def columns(rows: Iterable[Iterable[str]]) -> str:
+    """Rows of text as aligned columns, two blanks apart; wide characters counted as a terminal shows them."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(visible(value)) for value in row))
+    out = StringIO()
+    Console(file=out, width=10_000, no_color=True).print(table)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _cut(value: str, limit: int) -> str:
+    return value if len(value) <= limit else value[: limit - 1] + "…"
+
+
+def place(finding: Finding) -> str:
+    """`path:line` of a finding."""
+    return f"{finding.path}:{finding.line}" if finding.line else finding.path
+
+
+def counts(report: Report) -> Mapping[str, int]:
+    """Numbers for the action's outputs."""
+    open_findings = [f for f in report.findings if f.allowed_reason is None]
+    return {
+        "migrations": len(report.migrations),
+        "failed": sum(m.outcome is Outcome.FAILED for m in report.migrations),
+        "errors": sum(f.severity is Severity.ERROR for f in open_findings),
+        "warnings": sum(f.severity is Severity.WARNING for f in open_findings),
+    }

@@ -1,0 +1,171 @@
+"""Inputs, command line and environment -> one frozen Settings. Nobody else reads the environment.
+
+`INPUTS` is the one list of what can be set: action.yml, the README's table and the command line are held against it by tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bot.clones import check_provider
+from bot.errors import UsageError
+from bot.layouts import named
+from bot.verdict import FAIL_ON
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input of the action; `flag` is its option on the command line, if it has one."""
+
+    name: str
+    default: str
+    help: str
+    flag: str | None = None
+
+
+INPUTS = (
+    Input("token", "${{ github.token }}", "Token that reads the pull request and writes the comment and the status."),
+    Input("seed", "", "Dump to rehearse on: a path or an https URL. Empty: the base branch's own migrations.", "--seed"),
+    Input("seed-sql", "", "SQL file to run after the seed is there: test data, for instance.", "--seed-sql"),
+    Input("layout", "", "Migration tool whose files these are; empty: found out from the files.", "--layout"),
+    Input("migrations", "", "Folders or globs that hold migrations, one a line; empty: found out.", "--migrations"),
+    Input("clone-provider", "embedded", "Where clones come from.", "--clone-provider"),
+    Input("fail-on", "error", "Least severity that fails the check: error, warning or never.", "--fail-on"),
+    Input("large-table-rows", "10000", "Tables with fewer rows are small: rewriting one is no finding.", "--large-table-rows"),
+    Input("time-limit", "60", "Minutes that one migration may take.", "--time-limit"),
+    Input("postgres-bin", "", "Folder with PostgreSQL's programs, or `wheel` for the embedded ones.", "--postgres-bin"),
+    Input("show-row-data", "false", "Whether DETAIL of errors, which holds row values, may be shown.", "--show-row-data"),
+    Input("comment", "true", "Whether to comment on the pull request."),
+    Input("report", "migration-rehearsal.json", "Where to write the JSON report, relative to the workspace."),
+    Input("pull-request", "", "Number of the pull request, for workflow_dispatch."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What decides how a run is done."""
+
+    seed: str | None = None
+    seed_sql: str | None = None
+    layout: str | None = None
+    migrations: tuple[str, ...] = ()
+    clone_provider: str = "embedded"
+    fail_on: str = "error"
+    large_table_rows: int = 10_000
+    time_limit_s: float = 3600.0
+    postgres_bin: str | None = None
+    show_row_data: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionSettings:
+    """What the action knows besides: where GitHub is, what started it, and where its answers go."""
+
+    settings: Settings
+    token: str = field(repr=False)
+    event_name: str
+    event_path: str
+    repository: str
+    sha: str
+    api_url: str = "https://api.github.com"
+    workspace: str = "."
+    run_url: str | None = None
+    comment: bool = True
+    report: str = "migration-rehearsal.json"
+    pull_request: int | None = None
+    output_path: str | None = None
+    summary_path: str | None = None
+
+
+def settings_from(inputs: Mapping[str, str]) -> Settings:
+    """Takes inputs by name (an empty one counts as absent) to Settings. Raises UsageError that names the input."""
+    given = {name: value.strip() for name, value in inputs.items() if value and value.strip()}
+    if layout := given.get("layout"):
+        named(layout)
+    return Settings(
+        seed=given.get("seed"),
+        seed_sql=given.get("seed-sql"),
+        layout=layout,
+        migrations=tuple(line.strip() for line in given.get("migrations", "").splitlines() if line.strip()),
+        clone_provider=check_provider(given.get("clone-provider", "embedded")),
+        fail_on=_one_of(given, "fail-on", FAIL_ON),
+        large_table_rows=int(_number(given, "large-table-rows")),
+        time_limit_s=_number(given, "time-limit") * 60,
+        postgres_bin=given.get("postgres-bin"),
+        show_row_data=_flag(given, "show-row-data"),
+    )
+
+
+def action_settings(environment: Mapping[str, str]) -> ActionSettings:
+    """Takes the environment that GitHub's runner gives a container action to ActionSettings. Raises UsageError."""
+    inputs = {i.name: environment.get(f"INPUT_{i.name.upper()}", "") for i in INPUTS}
+    token = inputs["token"].strip()
+    if not token:
+        raise UsageError(
+            "There is no token.",
+            why="The input `token` is empty, so neither the pull request can be read nor the result written.",
+            advice="Leave the input out (it defaults to the workflow's own token) or give it a secret that exists.",
+        )
+    number = inputs["pull-request"].strip()
+    if number and not number.isdigit():
+        raise UsageError(f"The input pull-request is {number!r}, which is no number.", advice="Give it as in `pull-request: 42`.")
+    server, repository = environment.get("GITHUB_SERVER_URL"), _needed(environment, "GITHUB_REPOSITORY")
+    run_id = environment.get("GITHUB_RUN_ID")
+    return ActionSettings(
+        settings=settings_from(inputs),
+        token=token,
+        event_name=_needed(environment, "GITHUB_EVENT_NAME"),
+        event_path=_needed(environment, "GITHUB_EVENT_PATH"),
+        repository=repository,
+        sha=environment.get("GITHUB_SHA", ""),
+        api_url=environment.get("GITHUB_API_URL") or "https://api.github.com",
+        workspace=environment.get("GITHUB_WORKSPACE") or ".",
+        run_url=f"{server}/{repository}/actions/runs/{run_id}" if server and run_id else None,
+        comment=_flag({k: v for k, v in inputs.items() if v}, "comment"),
+        report=inputs["report"].strip() or "migration-rehearsal.json",
+        pull_request=int(number) if number else None,
+        output_path=environment.get("GITHUB_OUTPUT"),
+        summary_path=environment.get("GITHUB_STEP_SUMMARY"),
+    )
+
+
+def _needed(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "")
+    if not value:
+        raise UsageError(
+            f"{name} is not set: this does not run as a step of a GitHub workflow.",
+            advice="On a command line use `migration-rehearsal rehearse`; `migration-rehearsal --help` tells more.",
+        )
+    return value
+
+
+def _default(name: str) -> str:
+    return next(i.default for i in INPUTS if i.name == name)
+
+
+def _one_of(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    value = given.get(name, _default(name)).lower()
+    if value not in choices:
+        raise UsageError(f"The input {name} is {value!r}.", advice=f"Choose one of: {', '.join(choices)}.")
+    return value
+
+
+def _number(given: Mapping[str, str], name: str) -> float:
+    value = given.get(name, _default(name)).replace("_", "")
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < 1e15:
+        raise UsageError(f"The input {name} is {value!r}.", advice="Give a number greater than 0.")
+    return number
+
+
+def _flag(given: Mapping[str, str], name: str) -> bool:
+    value = given.get(name, _default(name)).lower()
+    if value in ("true", "yes", "on", "1"):
+        return True
+    if value in ("false", "no", "off", "0"):
+        return False
+    raise UsageError(f"The input {name} is {value!r}.", advice="Say true or false.")
