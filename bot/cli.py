@@ -35,7 +35,7 @@ _SUFFIX_FORMATS = {".json": "json", ".md": "markdown", ".txt": "text"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; gives the exit status."""
-    _stop_in_order_on_sigterm()
+    stop_in_order_on_sigterm()
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _stop_in_order_on_sigterm() -> None:
+def stop_in_order_on_sigterm() -> None:
     """SIGTERM ends the program as Ctrl-C does: clones are dropped and the server is stopped on the way out."""
 
     def stop(_number: int, _frame: object) -> NoReturn:

@@ -147,9 +147,9 @@ def _down_path(path: str, name: Name | None, layout: Layout, siblings: Sequence[
     folder = PurePosixPath(path).parent
     for other in siblings:
         pure = PurePosixPath(other)
-        if pure.parent == folder and (found := layout.parse(pure)):
-            if found.part is Part.DOWN and found.version == name.version:
-                return other
+        found = layout.parse(pure) if pure.parent == folder else None
+        if found and found.part is Part.DOWN and found.version == name.version:
+            return other
     return None
 
 

@@ -77,7 +77,7 @@ def open_repository(folder: Path, base: str | None) -> Repository:
     raise UsageError(
         f"There is no commit {base!r} in this repository." if base else "No base branch was found.",
         why="" if base else f"Looked for {', '.join(_DEFAULT_BASES)}.",
-        advice="Name a branch or commit that is here: --base origin/main (fetch it first; in a workflow check out with fetch-depth: 0).",
+        advice="Name a branch or commit that is here, as in --base origin/main; in a workflow check out with fetch-depth: 0.",
     )
 
 

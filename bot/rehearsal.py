@@ -254,7 +254,7 @@ def _run_statement(run: Run, statement: Statement, expired: Callable[[], bool]) 
             _end_everything(run.connection)
         raise _explained(run, statement, error) from error
     _note_block(run, statement)
-    run.results.append(StatementResult(statement.line, redacted(statement.sql), round(run.now_ms() - began_ms, 3), rows, locks))
+    run.results.append(StatementResult(statement.line, statement.sql, round(duration_ms, 3), rows, locks))
     if not run.in_block():
         run.committed = True
         run.watch.release(run.now_ms())

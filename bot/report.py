@@ -87,7 +87,8 @@ def comment(report: Report, *, run_url: str | None = None) -> str:
     text = _render("comment.md.j2", report, rows=0, run_url=run_url, findings_shown=20)
     if len(text) <= COMMENT_LIMIT:
         return text
-    return f"{MARKER}\n### {icon(report.verdict)} {message(_cut(headline(report), 1000))}\n\nThe rest is too long for a comment: see the JSON report.\n"
+    first = message(_cut(headline(report), 1000))
+    return f"{MARKER}\n### {icon(report.verdict)} {first}\n\nThe rest is too long for a comment: see the JSON report.\n"
 
 
 def summary(report: Report, *, limit: int = 900_000) -> str:

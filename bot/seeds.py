@@ -256,7 +256,7 @@ def _scan(lines: Iterator[bytes], *, whole: bool) -> _Found:
         elif whole and line.startswith((b"\\connect", b"\\c ")):
             raise SeedError(
                 "The seed connects to a database of its own.",
-                why=f"Line {number + 1} is {line[:60].decode(errors='replace').strip()!r}: it was made by pg_dumpall or pg_dump --create.",
+                why=f"Line {number + 1} is a \\connect: it was made by pg_dumpall or by pg_dump --create.",
                 advice="Make it with plain `pg_dump <database>`, better with -Fc.",
             )
         _note_names(line, found)

@@ -10,7 +10,7 @@ FAIL_ON = ("error", "warning", "never")
 
 
 def conclude(findings: Iterable[Finding], fail_on: str) -> Verdict:
-    """`fail_on`: the least severity that fails: "error", "warning", or "never". What a file allows with a reason does not count."""
+    """`fail_on`: the least severity that fails: "error", "warning", or "never". What a file allows does not count."""
     severities = {f.severity for f in findings if f.allowed_reason is None}
     if not severities & {Severity.ERROR, Severity.WARNING}:
         return Verdict.PASS

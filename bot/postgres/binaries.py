@@ -236,10 +236,8 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Where binaries and fresh data folders are kept between runs: the user's cache; for root a folder that the server's
     account may enter, which only root can write.
     """
-    if os.geteuid() == 0:
-        base = Path("/var/cache")
-    else:
-        base = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    own = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    base = own if os.geteuid() != 0 else Path("/var/cache")
     folder = base / "migration-rehearsal"
     folder.mkdir(parents=True, exist_ok=True, mode=0o755)
     return folder

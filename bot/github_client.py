@@ -1,0 +1,272 @@
+"""The dozen GitHub verbs we need. The door of PyGithub.
+
+PyGithub's own retry repeats a POST whose answer was lost, which leaves two comments; here only GET and PATCH are repeated, and
+a POST that may have had its effect is looked for before it is tried once more.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from bot.errors import GitHubError
+from bot.model import FileChange, FileStatus, PullRequest
+
+if TYPE_CHECKING:
+    from github.IssueComment import IssueComment
+    from github.PullRequest import PullRequest as GitHubPull
+    from github.Repository import Repository
+
+LISTED_FILES = 3000  # GitHub lists no more files of a pull request than these
+_STATUS = {
+    "added": FileStatus.ADDED,
+    "copied": FileStatus.ADDED,
+    "removed": FileStatus.REMOVED,
+    "renamed": FileStatus.RENAMED,
+}
+_MAX_WAIT_S = 60
+_Result = TypeVar("_Result")
+
+
+class Refused(Exception):  # noqa: N818  an answer to work with, not a failure
+    """GitHub does not let this token write: a fork's token can only read."""
+
+
+class GitHub:
+    """One repository, through one token."""
+
+    def __init__(self, token: str, repository: str, api_url: str, *, workspace: Path | None = None) -> None:
+        from github import Auth, Github  # noqa: PLC0415  0.4 s that only the action pays
+        from github.GithubRetry import GithubRetry  # noqa: PLC0415
+
+        retry = GithubRetry(
+            total=4,
+            backoff_factor=0.5,
+            allowed_methods={"GET", "PATCH"},
+            secondary_rate_wait=_MAX_WAIT_S,
+            max_rate_limit_wait=_MAX_WAIT_S,
+        )
+        self._client = Github(
+            auth=Auth.Token(token),
+            base_url=api_url.rstrip("/"),
+            retry=retry,
+            timeout=20,
+            per_page=100,
+            lazy=True,
+            seconds_between_requests=None,
+            seconds_between_writes=0.2,
+        )
+        self._name = repository
+        self._workspace = workspace
+        self._trees: dict[str, dict[str, str]] = {}
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    @cached_property
+    def _repository(self) -> Repository:
+        return self._client.get_repo(self._name)
+
+    # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def pull(self, number: int) -> PullRequest:
+        """A pull request as it is now."""
+        with _explained(f"ask for pull request {number}"):
+            pull = self._pull(number)
+            fork = pull.head.repo is None or pull.head.repo.full_name != self._name
+            return PullRequest(self._name, pull.head.sha, pull.base.sha, number, pull.base.ref, fork)
+
+    def pull_of_commit(self, sha: str) -> PullRequest | None:
+        """The open pull request that a commit belongs to, if there is one."""
+        with _explained(f"ask for the pull requests of {sha[:7]}"):
+            for pull in self._repository.get_commit(sha).get_pulls():
+                if pull.state == "open" and pull.head.sha == sha:
+                    return self.pull(pull.number)
+        return None
+
+    def branch_sha(self, branch: str) -> str:
+        """The commit at the tip of a branch."""
+        with _explained(f"ask for the branch {branch}"):
+            return self._repository.get_commit(branch).sha
+
+    def changes(self, pull: PullRequest) -> list[FileChange]:
+        """The files that a change touches: every page of a pull request's listing, or where there is no listing, or it would
+        stop short, the two trees side by side.
+        """
+        if pull.number is not None:
+            with _explained(f"list the files of pull request {pull.number}"):
+                files = list(self._pull(pull.number).get_files())
+            if len(files) < LISTED_FILES:
+                self._trees.setdefault(pull.head_sha, {}).update({f.filename: f.sha for f in files if f.status != "removed"})
+                return [
+                    FileChange(f.filename, _STATUS.get(f.status, FileStatus.MODIFIED), f.previous_filename or None) for f in files
+                ]
+        return _compare_trees(self.files(self._merge_base(pull)), self.files(pull.head_sha))
+
+    def files(self, commit: str) -> dict[str, str]:
+        """Every file at a commit: path -> blob."""
+        with _explained(f"list the files at {commit[:7]}"):
+            tree = self._repository.get_git_tree(commit, recursive=True)
+            if tree.raw_data.get("truncated"):
+                raise GitHubError(
+                    f"GitHub does not list all files at {commit[:7]}: there are too many.",
+                    why="A listing of a tree ends at 100,000 files; migrations could be missed.",
+                    advice="Run `migration-rehearsal rehearse --base` on a checkout instead.",
+                )
+            found = {entry.path: entry.sha for entry in tree.tree if entry.type == "blob" and entry.mode != "120000"}
+        self._trees[commit] = found
+        return found
+
+    def reader(self, commit: str) -> Callable[[str], bytes]:
+        """A function from the path of a file that was listed to its content at that commit."""
+
+        def read(path: str) -> bytes:
+            blob = self._trees.get(commit, {}).get(path)
+            if blob is None:
+                blob = self.files(commit).get(path)
+            if blob is None:
+                raise GitHubError(f"There is no file {path} at {commit[:7]}.")
+            return self._blob(path, blob)
+
+        return read
+
+    def _blob(self, path: str, blob: str) -> bytes:
+        """A file's content: from the checkout, if there is one and it holds just this content, else from GitHub."""
+        if self._workspace and (local := _content_if_same(self._workspace, path, blob)) is not None:
+            return local
+        with _explained(f"read {path}"):
+            return base64.b64decode(self._repository.get_git_blob(blob).content)
+
+    def _merge_base(self, pull: PullRequest) -> str:
+        with _explained(f"compare {pull.base_sha[:7]} and {pull.head_sha[:7]}"):
+            return self._repository.compare(pull.base_sha, pull.head_sha).merge_base_commit.sha
+
+    def _pull(self, number: int) -> GitHubPull:
+        return self._repository.get_pull(number)
+
+    # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def sticky_comment(self, number: int, marker: str, body: str, *, only_edit: bool = False) -> None:
+        """Puts `body`, which begins with `marker`, into the bot's own comment of that marker; makes one if there is none,
+        unless `only_edit`. Raises Refused if the token may not write, GitHubError if GitHub does not answer.
+        """
+
+        def put() -> None:
+            found = self._own_comment(number, marker)
+            if found is None:
+                if not only_edit:
+                    self._pull(number).create_issue_comment(body)
+            elif found.body != body:
+                found.edit(body)
+
+        # A second try looks again first: a comment whose answer was lost is found, and edited to the same text.
+        with _explained("write the comment"):
+            _twice(put)
+
+    def set_status(self, sha: str, state: str, description: str, context: str, url: str | None) -> None:
+        """Sets a commit status; setting it twice is as good as once, as the newest of a context counts. Raises as above."""
+        from github.GithubObject import NotSet  # noqa: PLC0415
+
+        with _explained("set the status"):
+            _twice(
+                lambda: self._repository.get_commit(sha).create_status(
+                    state=state, description=description, context=context, target_url=url or NotSet
+                )
+            )
+
+    def _own_comment(self, number: int, marker: str) -> IssueComment | None:
+        """The first of our own comments that begins with the marker, on any page; somebody else may have quoted it."""
+        for comment in self._pull(number).get_issue_comments():
+            if comment.body.startswith(marker) and self._is_own(comment.user.login, comment.user.type):
+                return comment
+        return None
+
+    def _is_own(self, login: str, kind: str) -> bool:
+        return login == self._login if self._login else kind == "Bot"
+
+    @cached_property
+    def _login(self) -> str | None:
+        """Who we are; a workflow's token may not ask, and then we are a bot."""
+        from github import GithubException  # noqa: PLC0415
+
+        try:
+            return self._client.get_user().login
+        except GithubException as error:
+            if error.status in (401, 403, 404):
+                return None
+            raise
+
+
+def _compare_trees(old: dict[str, str], new: dict[str, str]) -> list[FileChange]:
+    """Two listings -> changes; a file that is gone and came back elsewhere with the same content was renamed."""
+    gone = {blob: path for path, blob in old.items() if path not in new}
+    changes, moved = [], set()
+    for path, blob in new.items():
+        if path in old:
+            if old[path] != blob:
+                changes.append(FileChange(path, FileStatus.MODIFIED))
+        elif blob in gone:
+            moved.add(gone[blob])
+            changes.append(FileChange(path, FileStatus.RENAMED, gone.pop(blob)))
+        else:
+            changes.append(FileChange(path, FileStatus.ADDED))
+    removed = old.keys() - new.keys() - moved
+    return changes + [FileChange(path, FileStatus.REMOVED) for path in sorted(removed)]
+
+
+def _content_if_same(workspace: Path, path: str, blob: str) -> bytes | None:
+    """A file of the checkout, if git would name its content by this hash: then it is the same file wherever it came from."""
+    target = workspace / path
+    try:
+        if target.is_symlink() or not target.resolve().is_relative_to(workspace.resolve()):
+            return None
+        content = target.read_bytes()
+    except OSError:
+        return None
+    name = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    return content if name == blob else None
+
+
+def _twice(action: Callable[[], _Result]) -> _Result:
+    """Tries once more when the connection broke or GitHub stumbled; not when it refused."""
+    import requests  # noqa: PLC0415
+    from github import GithubException  # noqa: PLC0415
+
+    try:
+        return action()
+    except requests.exceptions.RequestException:
+        return action()
+    except GithubException as error:
+        if error.status < 500:
+            raise
+        return action()
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Turns what PyGithub and requests raise into Refused or GitHubError, which say what we wanted."""
+    import requests  # noqa: PLC0415
+    from github import GithubException  # noqa: PLC0415
+
+    try:
+        yield
+    except GithubException as error:
+        said = error.data.get("message", "") if isinstance(error.data, dict) else ""
+        if error.status in (403, 404) and "not accessible" in said:
+            raise Refused(said) from error
+        advice = {
+            401: "Check the input `token`: GitHub does not know it.",
+            403: "Give the job the permissions `contents: read`, `pull-requests: write` and `statuses: write`.",
+            404: "Check the repository and the token's permissions: GitHub shows neither to those who may not see it.",
+        }.get(error.status, "Run it again; see githubstatus.com if it stays.")
+        raise GitHubError(f"GitHub answered {error.status} when asked to {what}.", why=said, advice=advice) from error
+    except requests.exceptions.RequestException as error:
+        raise GitHubError(
+            f"GitHub did not answer when asked to {what}.", why=type(error).__name__, advice="Run it again."
+        ) from error

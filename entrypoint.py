@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""The container's entry: without arguments the action, with arguments the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> int:
+    """Wires the real clients and maps outcomes to exit statuses."""
+    if len(sys.argv) > 1:
+        from bot.cli import main as command_line  # noqa: PLC0415
+
+        return command_line()
+    from bot.action import github_of, run_action  # noqa: PLC0415
+    from bot.cli import stop_in_order_on_sigterm  # noqa: PLC0415
+    from bot.errors import RehearsalError  # noqa: PLC0415
+    from bot.settings import action_settings  # noqa: PLC0415
+
+    stop_in_order_on_sigterm()
+    try:
+        settings = action_settings(os.environ)
+        print(f"::add-mask::{settings.token}", flush=True)
+        return run_action(settings, make_github=github_of)
+    except RehearsalError as error:
+        print(f"::error title=migration-rehearsal::{' '.join(error.lines())}", flush=True)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
