@@ -225,6 +225,16 @@ class SchemaChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Expectation:
+    """What a migration expects of the data after it. Not read yet: a file that holds one gets a finding that says so."""
+
+    line: int
+    text: str
+    passed: bool
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Rehearsal:
     """One migration, run on a clone and watched: facts, never opinions."""
 
@@ -242,6 +252,8 @@ class Rehearsal:
     columns: tuple[ColumnNulls, ...] = ()
     constraints: tuple[ConstraintChange, ...] = ()
     schema: tuple[SchemaChange, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
+    down: None = None  # the way back is not rehearsed yet
     untouched_tables: int = 0
     statements_total: int = 0
 

@@ -33,7 +33,11 @@ class Progress:
                 yield advance
         else:
             begin = time.monotonic()
-            yield lambda _done: None
+            try:
+                yield lambda _done: None
+            except BaseException:
+                print(f"{text} … failed after {time.monotonic() - begin:.1f} s", file=self._stream, flush=True)
+                raise
             print(f"{text} … {time.monotonic() - begin:.1f} s", file=self._stream, flush=True)
 
     def note(self, text: str) -> None:

@@ -67,7 +67,7 @@ def rehearse_plan(plan: Plan, settings: Settings, progress: Progress, pull: Pull
         provider = EmbeddedProvider(server)
         with progress.step("clone the seed"):
             clone = stack.enter_context(provider.clone())
-        rehearsals = list(_rehearse_all(plan.migrations, provider, clone, settings, progress))
+        rehearsals = list(rehearse_all(plan.migrations, provider, clone, settings, progress))
     policy = Policy(settings.large_table_rows)
     findings = judge(rehearsals, plan.migrations, plan.problems, policy)
     return Report(
@@ -96,12 +96,12 @@ def _look_into_seed(plan: Plan, settings: Settings, folder: Path, progress: Prog
     if settings.seed:
         seed = seeds.open_seed(settings.seed, folder, newest(settings.postgres_bin), progress)
         needs = seed.needs
-    wanted = _extensions(plan.migrations if seed else (*plan.base, *plan.migrations))
+    wanted = extensions_of(plan.migrations if seed else (*plan.base, *plan.migrations))
     needs = replace(needs, extensions=needs.extensions | wanted)
     return seed, choose(needs, settings.postgres_bin)
 
 
-def _extensions(migrations: Iterable[Migration]) -> frozenset[str]:
+def extensions_of(migrations: Iterable[Migration]) -> frozenset[str]:
     """The extensions that migrations create outright; one that is created only if something holds is not known to be needed."""
     found = set()
     for migration in migrations:
@@ -156,7 +156,7 @@ def _replay(server: Server, base: tuple[Migration, ...], settings: Settings, pro
                 )
 
 
-def _rehearse_all(
+def rehearse_all(
     migrations: tuple[Migration, ...], provider: Provider, clone: Clone, settings: Settings, progress: Progress
 ) -> Iterator[Rehearsal]:
     """Rehearses in order; after a failure the rest is skipped, as the tool would not come to it."""

@@ -17,7 +17,7 @@ SEED = "seed"
 
 
 class EmbeddedProvider:
-    """Makes clones of the template database `seed`.
+    """Makes clones of a template database.
 
     `STRATEGY FILE_COPY` is several times faster than the default, and with `file_copy_method = clone` (PostgreSQL 18, set
     for the whole server) its time does not grow with the data where the file system has reflinks.
@@ -25,21 +25,22 @@ class EmbeddedProvider:
 
     name = "embedded"
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, seed: str = SEED) -> None:
         self._server = server
+        self._seed = seed
         self._made = 0
 
     @contextmanager
     def clone(self) -> Iterator[Clone]:
         """See Provider."""
         self._made += 1
-        name = f"rehearsal_{self._made}"
+        name = f"rehearsal_{self._seed}_{self._made}"
         began = time.monotonic()
         with self._server.connect("postgres") as admin:
             try:
                 admin.execute(
                     sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
-                        sql.Identifier(name), sql.Identifier(SEED)
+                        sql.Identifier(name), sql.Identifier(self._seed)
                     )
                 )
             except psycopg.Error as error:
@@ -62,12 +63,12 @@ class EmbeddedProvider:
     def open_seed(self) -> Iterator[psycopg.Connection]:
         """See Provider. The template takes no sessions while it is copied from, so it is opened and closed again."""
         with self._server.connect("postgres") as admin:
-            admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(SEED)))
+            admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(self._seed)))
             try:
-                with observer(self._server, SEED) as connection:
+                with observer(self._server, self._seed) as connection:
                     yield connection
             finally:
-                admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(SEED)))
+                admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(self._seed)))
 
 
 def observer(server: Server, database: str) -> psycopg.Connection:

@@ -105,9 +105,9 @@ def implicit(_text: str, _script: Script) -> Transaction:
     return Transaction.IMPLICIT
 
 
-def section(text: str, begins: re.Pattern[str], ends: re.Pattern[str]) -> str | None:
-    """The lines after each line matching `begins`, up to one matching `ends`; the rest is blanked, so that line numbers stay.
-    None if no line matches `begins`.
+def section(text: str, begins: re.Pattern[str], ends: re.Pattern[str], keep: re.Pattern[str] | None = None) -> str | None:
+    """The lines after each line matching `begins`, up to one matching `ends`, and those matching `keep`; the rest is blanked,
+    so that line numbers stay. None if no line matches `begins`.
     """
     kept: list[str] = []
     inside = found = False
@@ -119,7 +119,7 @@ def section(text: str, begins: re.Pattern[str], ends: re.Pattern[str]) -> str | 
             inside = False
             kept.append(_blank(line))
         else:
-            kept.append(line if inside else _blank(line))
+            kept.append(line if inside or (keep and keep.match(line)) else _blank(line))
     return "".join(kept) if found else None
 
 

@@ -30,7 +30,7 @@ def _evidence(path: PurePosixPath, text: str) -> str | None:
 
 
 def _up(text: str) -> str:
-    return section(text, _UP, _DOWN) or ""
+    return section(text, _UP, _DOWN, _NO_TRANSACTION) or ""
 
 
 def _down(text: str) -> str | None:

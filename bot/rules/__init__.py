@@ -45,16 +45,17 @@ def _accepted(findings: list[Finding], migration: Migration) -> list[Finding]:
     reasons: dict[str, str] = {}
     wrong: list[Finding] = []
     for directive in split(migration.text).directives:
-        if directive.verb != "allow":
-            continue
         rule, _, reason = directive.text.partition(" ")
-        if rule in allowable and reason.strip():
+        if directive.verb != "allow":
+            problem = f"`-- rehearsal: {directive.verb}` is not understood by this version: nothing was checked"
+        elif rule not in allowable:
+            problem = f"`-- rehearsal: allow` names no rule that can be allowed: {name(rule)}"
+        elif not reason.strip():
+            problem = f"`-- rehearsal: allow {rule}` needs a reason after the rule's name"
+        else:
             reasons[rule] = reason.strip()
             continue
-        problem = (
-            "needs a reason after the rule's name" if rule in allowable else f"names no rule that can be allowed: {name(rule)}"
-        )
-        wrong.append(Finding(BAD_DIRECTIVE, Severity.WARNING, f"-- rehearsal: allow {problem}", migration.path, directive.line))
+        wrong.append(Finding(BAD_DIRECTIVE, Severity.WARNING, problem, migration.path, directive.line))
     return [
         replace(f, allowed_reason=reasons[f.rule]) if f.path == migration.path and f.rule in reasons else f for f in findings
     ] + wrong

@@ -1,0 +1,2 @@
+-- Some customers order a lot.
+ALTER TABLE order_items ALTER COLUMN quantity TYPE bigint;

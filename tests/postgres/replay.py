@@ -1,0 +1,122 @@
+"""Rehearses a whole history of migrations and compares its last schema with what plain psql gives.
+
+    python -m tests.postgres.replay FOLDER [--seed DUMP] [--layout L] [--postgres-bin DIR]
+
+Prints one line and exits 1 where `pg_dump -s` of the two differ. Not a test: a tool that a test uses too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg import sql
+
+from bot import seeds
+from bot.clones.embedded import EmbeddedProvider
+from bot.discovery import plan_changes
+from bot.model import FileChange, FileStatus, Migration, Outcome, Plan, Rehearsal
+from bot.postgres.binaries import Needs, choose, newest
+from bot.postgres.embedded import Server, embedded_server
+from bot.progress import Progress
+from bot.run import extensions_of, rehearse_all
+from bot.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What came of a history: the rehearsals, and the two schemas."""
+
+    plan: Plan
+    rehearsals: Sequence[Rehearsal]
+    rehearsed_schema: str
+    psql_schema: str
+    server_version: str
+
+    @property
+    def same(self) -> bool:
+        return self.rehearsed_schema == self.psql_schema
+
+    def difference(self) -> str:
+        return "\n".join(
+            difflib.unified_diff(self.psql_schema.splitlines(), self.rehearsed_schema.splitlines(), "psql", "rehearsed", "", "", 2)
+        )
+
+
+def plan_folder(folder: Path, layout: str | None = None) -> Plan:
+    """Every migration of a folder, as if a pull request added it whole."""
+    paths = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file()]
+    changes = [FileChange(path, FileStatus.ADDED) for path in paths]
+    read = lambda path: (folder / path).read_bytes()  # noqa: E731
+    return plan_changes(changes, [], read, read, layout=layout, folders=["."])
+
+
+def replay(folder: Path, *, seed: Path | None = None, layout: str | None = None, postgres_bin: str | None = None) -> Replay:
+    """Rehearses a history and runs it with plain psql, on one server."""
+    plan = plan_folder(folder, layout)
+    progress = Progress(quiet=True)
+    needs = Needs(extensions=extensions_of(plan.migrations))
+    with tempfile.TemporaryDirectory() as scratch:
+        dump = seeds.open_seed(str(seed), Path(scratch), newest(postgres_bin), progress) if seed else None
+        needs = Needs(max(needs.major, dump.needs.major), "", needs.extensions | dump.needs.extensions) if dump else needs
+        with embedded_server(choose(needs, postgres_bin)) as server:
+            if dump:
+                seeds.restore(server, dump, progress)
+            else:
+                seeds.create_empty(server)
+            seeds.finish(server, "history", "", None, progress)
+            provider = EmbeddedProvider(server)
+            with provider.clone() as clone:
+                rehearsals = list(rehearse_all(plan.migrations, provider, clone, Settings(), progress))
+                rehearsed = _schema(server, clone.name)
+            return Replay(plan, rehearsals, rehearsed, _with_psql(server, plan.migrations), server.binaries.version)
+
+
+def _with_psql(server: Server, migrations: Sequence[Migration]) -> str:
+    with server.connect("postgres") as admin:
+        admin.execute(sql.SQL("CREATE DATABASE plain TEMPLATE seed"))
+    for migration in migrations:
+        psql = server.run_tool("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", "plain", "-f", "-", stdin=subprocess.PIPE)
+        _out, error = psql.communicate(migration.text.encode())
+        if psql.returncode:
+            raise RuntimeError(f"psql fails on {migration.path}: {error.decode(errors='replace')}")
+    return _schema(server, "plain")
+
+
+def _schema(server: Server, database: str) -> str:
+    dump = server.run_tool("pg_dump", "-s", "-d", database)
+    out, error = dump.communicate()
+    if dump.returncode:
+        raise RuntimeError(error.decode(errors="replace"))
+    return "\n".join(line for line in out.decode().splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("--seed", type=Path)
+    parser.add_argument("--layout")
+    parser.add_argument("--postgres-bin")
+    options = parser.parse_args()
+    worst = 0
+    for folder in options.folders:
+        done = replay(folder, seed=options.seed, layout=options.layout, postgres_bin=options.postgres_bin)
+        failed = [r for r in done.rehearsals if r.outcome is not Outcome.APPLIED]
+        word = "same schema as psql" if done.same and not failed else "DIFFERS"
+        print(f"{folder.name}: {len(done.rehearsals)} migrations ({done.plan.reason}), PostgreSQL {done.server_version}: {word}")
+        for rehearsal in failed[:1]:
+            print(f"  {rehearsal.path}: {rehearsal.outcome} {rehearsal.error}")
+        if not done.same:
+            print(done.difference()[:4000])
+        worst |= bool(failed) or not done.same
+    return worst
+
+
+if __name__ == "__main__":
+    sys.exit(main())
