@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -17,9 +17,8 @@ from bot.sql import BOM, split
 Read = Callable[[str], bytes]
 
 # Without `migrations`, numbered SQL files count as migrations only where a folder's name says so: a repository is full of
-# SQL files that no tool runs. Layouts whose names are unmistakable need no such folder.
+# SQL files that no tool runs. Layouts whose files are unmistakable need no such folder.
 _FOLDER = re.compile(r"migrat|schema|deploy|upgrade|changes|versions|^db$|^sql$|^ddl$", re.IGNORECASE)
-_UNMISTAKABLE = frozenset({"prisma", "flyway", "golang-migrate", "goose"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +64,18 @@ def plan_changes(
     and `folders` (folders or globs) win over what the files tell. Raises as `plan_files`.
     """
     candidates = [c for c in changes if _is_candidate(c.path, folders)]
-    fresh = [c for c in candidates if c.status in (FileStatus.ADDED, FileStatus.RENAMED)]
-    edited = [c for c in candidates if c.status is FileStatus.MODIFIED]
-    texts = {c.path: decode(c.path, read(c.path)) for c in fresh + edited}
+    texts = {c.path: decode(c.path, (read_base if c.status is FileStatus.REMOVED else read)(c.path)) for c in candidates}
     chosen = _chosen_for(texts, layout, bool(folders))
     if chosen is None:
         return Plan((), reason="no changed file is a migration")
-    new = [c.path for c in fresh] + [c.path for c in edited if _is_repeatable(c.path, chosen.layout)]
+    roots = _roots(texts, chosen.layout, told=bool(layout or folders))
+    candidates = [c for c in candidates if _folder(c.path, chosen.layout) in roots]
+    new = [c.path for c in candidates if c.status in (FileStatus.ADDED, FileStatus.RENAMED)]
+    new += [c.path for c in candidates if c.status is FileStatus.MODIFIED and _is_repeatable(c.path, chosen.layout)]
     ups = [path for path, name in _ordered(new, chosen.layout) if name.part in (Part.UP, Part.REPEATABLE)]
     everything = [*(c.path for c in candidates if c.status is not FileStatus.REMOVED), *base_paths]
     migrations = tuple(_migration(path, chosen.layout, read, everything) for path in ups)
-    gone = {c.old_path for c in fresh if c.old_path}
-    roots = {_folder(path, chosen.layout) for path in ups}
+    gone = {c.old_path for c in candidates if c.old_path}
     base = tuple(
         _migration(path, chosen.layout, read_base, base_paths)
         for path, name in _ordered(base_paths, chosen.layout)
@@ -85,8 +84,22 @@ def plan_changes(
         and path not in gone
         and path not in ups
     )
-    problems = tuple(_problems(changes, chosen.layout, folders))
-    return Plan(migrations, base, problems, f"{chosen.layout.name}: {chosen.reason}")
+    problems = tuple(_problems(candidates, chosen.layout, roots))
+    return Plan(migrations, base if migrations else (), problems, f"{chosen.layout.name}: {chosen.reason}")
+
+
+def _roots(texts: Mapping[str, str], layout: Layout, *, told: bool) -> set[PurePosixPath]:
+    """The folders that hold the layout's history: where a changed file bears evidence of it, in a folder that may hold one."""
+    return {
+        _folder(path, layout)
+        for path, text in texts.items()
+        if layout.parse(PurePosixPath(path))
+        and (told or (layout.evidence(PurePosixPath(path), text) and (_unmistakable(layout) or _in_migrations_folder(path))))
+    }
+
+
+def _unmistakable(layout: Layout) -> bool:
+    return layout is not PLAIN
 
 
 def decode(path: str, content: bytes) -> str:
@@ -159,9 +172,8 @@ def _chosen_for(texts: dict[str, str], layout: str | None, folders_given: bool) 
     found = detect(texts.items())
     if found is None:
         return None
-    if found[0].name not in _UNMISTAKABLE and not folders_given:
-        texts = {path: text for path, text in texts.items() if _in_migrations_folder(path)}
-        found = detect(texts.items())
+    if not (_unmistakable(found[0]) or folders_given):
+        found = detect((path, text) for path, text in texts.items() if _in_migrations_folder(path))
     return Chosen(*found) if found else None
 
 
@@ -199,17 +211,17 @@ def _ordered(paths: Sequence[str], layout: Layout) -> list[tuple[str, Name]]:
     return sorted(found, key=lambda item: (item[1].order, item[0]))
 
 
-def _problems(changes: Sequence[FileChange], layout: Layout, folders: Sequence[str]) -> list[HistoryProblem]:
+def _problems(candidates: Sequence[FileChange], layout: Layout, roots: Set[PurePosixPath]) -> list[HistoryProblem]:
     """Changes to migrations that the base branch already has: databases that ran the old text will not run the new one."""
     said = {
-        FileStatus.MODIFIED: "was already on the base branch and is edited here: databases that ran it will not run the new text",
-        FileStatus.REMOVED: "was already on the base branch and is deleted here: databases that ran it still have what it did",
+        FileStatus.MODIFIED: "was on the base branch already and is edited here: databases that ran it will not run the new text",
+        FileStatus.REMOVED: "was on the base branch already and is deleted here: databases that ran it still have what it did",
     }
     problems = []
-    for change in changes:
+    for change in candidates:
         path = change.old_path or change.path
-        name = layout.parse(PurePosixPath(path)) if _is_candidate(path, folders) else None
-        if not name or name.part is Part.REPEATABLE or (layout is PLAIN and not folders and not _in_migrations_folder(path)):
+        name = layout.parse(PurePosixPath(path))
+        if not name or name.part is Part.REPEATABLE or _folder(path, layout) not in roots:
             continue
         if change.status in said:
             problems.append(HistoryProblem(change.path, said[change.status]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -64,6 +65,7 @@ class GitHub:
         self._name = repository
         self._workspace = workspace
         self._trees: dict[str, dict[str, str]] = {}
+        self._blobs: dict[str, bytes] = {}
 
     def close(self) -> None:
         """Closes the connections."""
@@ -138,8 +140,12 @@ class GitHub:
 
     def _blob(self, path: str, blob: str) -> bytes:
         """A file's content: from the checkout, if there is one and it holds just this content, else from GitHub."""
-        if self._workspace and (local := _content_if_same(self._workspace, path, blob)) is not None:
-            return local
+        if blob not in self._blobs:
+            local = _content_if_same(self._workspace, path, blob) if self._workspace else None
+            self._blobs[blob] = self._fetched(path, blob) if local is None else local
+        return self._blobs[blob]
+
+    def _fetched(self, path: str, blob: str) -> bytes:
         with _explained(f"read {path}"):
             return base64.b64decode(self._repository.get_git_blob(blob).content)
 
@@ -234,7 +240,7 @@ def _content_if_same(workspace: Path, path: str, blob: str) -> bytes | None:
 
 
 def _twice(action: Callable[[], _Result]) -> _Result:
-    """Tries once more when the connection broke or GitHub stumbled; not when it refused."""
+    """Tries once more when the connection broke, GitHub stumbled, or it asked to wait; not when it refused."""
     import requests  # noqa: PLC0415
     from github import GithubException  # noqa: PLC0415
 
@@ -243,7 +249,10 @@ def _twice(action: Callable[[], _Result]) -> _Result:
     except requests.exceptions.RequestException:
         return action()
     except GithubException as error:
-        if error.status < 500:
+        wait = (error.headers or {}).get("retry-after", "")
+        if error.status in (403, 429) and wait.isdigit():
+            time.sleep(min(int(wait), _MAX_WAIT_S))
+        elif error.status < 500:
             raise
         return action()
 

@@ -16,6 +16,7 @@ from psycopg.pq import TransactionStatus
 
 from bot import diff
 from bot.layouts import named
+from bot.layouts.base import ToolRefusal, refuses_transaction
 from bot.model import (
     ColumnNulls,
     ConstraintChange,
@@ -135,8 +136,8 @@ def rehearse(
         run = _start(connection, observer, limits, transaction, script)
         with _deadline(connection, limits.migration_s) as expired:
             _run_script(run, script, migration.text, expired)
-    except ValueError as refusal:  # the tool itself would not run this file
-        error = SqlError("", str(refusal), script.statements[0].line if script.statements else 1)
+    except ToolRefusal as refusal:
+        error = SqlError("", str(refusal), refusal.line)
     except MigrationFailed as failed:
         error, refused = failed.error, failed.constraints
     duration_ms = run.now_ms() if run else 0.0
@@ -172,8 +173,8 @@ def apply(migration: Migration, connection: psycopg.Connection, limits: Limits) 
         run = _start(connection, None, limits, named(migration.layout).transaction(migration.text, script), script)
         with _deadline(connection, limits.migration_s) as expired:
             _run_script(run, script, migration.text, expired)
-    except ValueError as refusal:
-        return SqlError("", str(refusal), 1)
+    except ToolRefusal as refusal:
+        return SqlError("", str(refusal), refusal.line)
     except MigrationFailed as failed:
         return failed.error
     finally:
@@ -329,12 +330,10 @@ def _may_be_wrapped(statement: Statement) -> bool:
     return statement.begins(
         "alter table", "create", "drop", "insert", "update", "delete", "merge", "with", "truncate", "comment", "grant", "revoke",
         "refresh", "alter type", "alter index", "alter sequence", "alter view", "alter schema", "alter domain", "lock",
-    ) and not _refused_in_block(statement)  # fmt: skip
+    ) and not refuses_transaction(statement)  # fmt: skip
 
 
 def _refused_in_block(statement: Statement) -> bool:
-    from bot.layouts.base import refuses_transaction  # noqa: PLC0415
-
     return refuses_transaction(statement)
 
 
@@ -457,7 +456,7 @@ def _merged(
 ) -> tuple[ConstraintChange, ...]:
     """What was refused, then what changed; an invalid index that a refused one left is told once, as added."""
     names = {(c.table_name, c.name) for c in before.constraints.values()}
-    told = [replace(c, change="added") if c.change == "changed" and (c.table, c.name) not in names else c for c in refused]
+    told = [replace(c, change="added") if (c.table, c.name) not in names else c for c in refused]
     again = {(c.table, c.name) for c in told}
     return (*told, *(c for c in changed if (c.table, c.name) not in again))
 

@@ -16,6 +16,14 @@ from bot.model import Transaction
 from bot.sql import Script, Statement
 
 
+class ToolRefusal(Exception):  # noqa: N818  an answer of the tool, which becomes the migration's outcome
+    """The tool itself would not run this file; `line` is where it stumbles."""
+
+    def __init__(self, message: str, line: int) -> None:
+        self.line = line
+        super().__init__(message)
+
+
 class Part(StrEnum):
     """What a file is to its tool."""
 
@@ -49,7 +57,7 @@ class Layout:
     - `parse`: path -> what its name tells, or None: not a file of this layout;
     - `evidence`: (path, text) -> why this file must be of this layout, or None: its name alone does not say so;
     - `up`, `down`: text of a file -> the part to run, keeping line numbers; `down` gives None where the file has none;
-    - `transaction`: the parsed up part -> how the tool sends it; it may raise `ValueError` with the tool's own refusal;
+    - `transaction`: the parsed up part -> how the tool sends it; it may raise ToolRefusal;
     - `one_session`: whether the tool runs all pending files on one connection, so that a SET in one is felt by the next;
     - `strips_bom`: whether the tool drops a byte order mark before it sends the file.
     """

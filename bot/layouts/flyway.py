@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from bot.layouts.base import HistoryTable, Layout, Name, Part, refuses_transaction
+from bot.layouts.base import HistoryTable, Layout, Name, Part, ToolRefusal, refuses_transaction
 from bot.model import Transaction
 from bot.sql import Script
 
@@ -37,9 +37,10 @@ def _transaction(_text: str, script: Script) -> Transaction:
     refused = [refuses_transaction(s) for s in script.statements]
     if any(refused) and not all(refused):
         line = script.statements[refused.index(True)].line
-        raise ValueError(
-            "Flyway refuses a file that mixes statements which run in a transaction with one that can't "
-            f"(line {line}), unless `mixed` is set: put it in a file of its own"
+        raise ToolRefusal(
+            "Flyway refuses a file that mixes statements which run in a transaction with one that can't, "
+            "unless `mixed` is set: put it in a file of its own",
+            line,
         )
     return Transaction.NONE if any(refused) else Transaction.SINGLE
 

@@ -79,14 +79,10 @@ ERRATA = Errata(
     ),
     answers=(
         AlsoAnswers(400, "basic-error", "a body that is not JSON is refused everywhere"),
-        AlsoAnswers(
-            401, "basic-error", "every operation needs a token, only /user lists what happens without"
-        ),
+        AlsoAnswers(401, "basic-error", "every operation needs a token, only /user lists what happens without"),
         AlsoAnswers(403, "basic-error", "every write needs a permission, few operations list its lack"),
         AlsoAnswers(404, "basic-error", "what a token can't see is not there, whichever operation asks"),
-        AlsoAnswers(
-            422, "validation-error", "every body is validated, statuses and check runs don't list it"
-        ),
+        AlsoAnswers(422, "validation-error", "every body is validated, statuses and check runs don't list it"),
     ),
 )
 
@@ -298,8 +294,7 @@ class Objects:
 
         ordered = dict(sorted(entries.items(), key=place))
         data = b"".join(
-            f"{entry.mode.lstrip('0')} {name}\0".encode() + bytes.fromhex(entry.sha)
-            for name, entry in ordered.items()
+            f"{entry.mode.lstrip('0')} {name}\0".encode() + bytes.fromhex(entry.sha) for name, entry in ordered.items()
         )
         sha = git_sha("tree", data)
         self.trees[sha] = ordered
@@ -310,9 +305,7 @@ class Objects:
             return Entry("160000", "commit", content.sha)
         if isinstance(content, Symlink):
             return Entry("120000", "blob", self._add_blob(content.target.encode()))
-        return Entry(
-            "100644", "blob", self._add_blob(content.encode() if isinstance(content, str) else content)
-        )
+        return Entry("100644", "blob", self._add_blob(content.encode() if isinstance(content, str) else content))
 
     def _add_blob(self, data: bytes) -> str:
         sha = git_sha("blob", data)
@@ -381,9 +374,7 @@ class Objects:
         """How two trees differ, by path; None stands for the empty tree."""
         old = self.flat(old_tree) if old_tree else {}
         new = self.flat(new_tree)
-        renamed = _renames(
-            {path: old[path] for path in sorted(old.keys() - new.keys())}, new, new.keys() - old.keys()
-        )
+        renamed = _renames({path: old[path] for path in sorted(old.keys() - new.keys())}, new, new.keys() - old.keys())
         gone = old.keys() - new.keys() - set(renamed.values())
         found = [Change(path, "removed", old[path], None) for path in gone]
         for path, entry in new.items():
@@ -392,9 +383,7 @@ class Objects:
             elif path not in old:
                 found.append(Change(path, "added", None, entry))
             elif old[path] != entry:
-                status: Literal["changed", "modified"] = (
-                    "changed" if old[path].sha == entry.sha else "modified"
-                )
+                status: Literal["changed", "modified"] = "changed" if old[path].sha == entry.sha else "modified"
                 found.append(Change(path, status, old[path], entry))
         return sorted(found, key=lambda change: change.path)
 
@@ -414,9 +403,7 @@ def _renames(gone: dict[str, Entry], new: Mapping[str, Entry], added: set[str]) 
         candidates = sources.get(new[path], [])
         if candidates:
             name = posixpath.basename(path)
-            found[path] = next(
-                (each for each in candidates if posixpath.basename(each) == name), candidates[0]
-            )
+            found[path] = next((each for each in candidates if posixpath.basename(each) == name), candidates[0])
             candidates.remove(found[path])
     return found
 
@@ -440,9 +427,7 @@ def line_diff(old: bytes, new: bytes) -> LineDiff:
         return LineDiff(0, 0, None)
     if len(old) + len(new) > LARGEST_INLINE_CONTENT:  # comparing takes quadratic time: count it as a rewrite
         return LineDiff(len(after), len(before), None)
-    lines = list(difflib.unified_diff(before, after, lineterm=""))[
-        2:
-    ]  # without the two lines that name the files
+    lines = list(difflib.unified_diff(before, after, lineterm=""))[2:]  # without the two lines that name the files
     added = sum(line.startswith("+") for line in lines)
     return LineDiff(added, sum(line.startswith("-") for line in lines), "\n".join(lines))
 
@@ -590,9 +575,7 @@ class Repo:
             if merge_commit_sha:
                 self.set_branch(pull.base_branch, merge_commit_sha)
             now = self.world.now()
-            self.pulls[number] = replace(
-                pull, closed_at=now, updated_at=now, merge_commit_sha=merge_commit_sha
-            )
+            self.pulls[number] = replace(pull, closed_at=now, updated_at=now, merge_commit_sha=merge_commit_sha)
             return self.pulls[number]
 
     def add_comment(self, number: int, body: str, author: str = "alice") -> Comment:
@@ -775,9 +758,7 @@ class Render:
             "avatar_url": f"{self.server}/avatars/{user_id(login)}",
             "gravatar_id": "",
             "url": url,
-            "html_url": f"{self.server}/apps/{login.removesuffix('[bot]')}"
-            if is_bot
-            else f"{self.server}/{login}",
+            "html_url": f"{self.server}/apps/{login.removesuffix('[bot]')}" if is_bot else f"{self.server}/{login}",
             **{key: url + rest for key, rest in USER_LINKS.items()},
             "type": "Bot" if is_bot else "User",
             "site_admin": False,
@@ -873,10 +854,7 @@ class Render:
             "user": self.user(pull.author),
             "body": pull.body,
             **self._pull_addresses(repo, pull),
-            **{
-                key: getattr(pull, key)
-                for key in ("created_at", "updated_at", "closed_at", "merge_commit_sha")
-            },
+            **{key: getattr(pull, key) for key in ("created_at", "updated_at", "closed_at", "merge_commit_sha")},
             "merged_at": pull.closed_at if pull.merge_commit_sha else None,
             "assignee": None,
             **{key: [] for key in ("assignees", "requested_reviewers", "requested_teams", "labels")},
@@ -1033,9 +1011,7 @@ class Render:
         kept = ("id", "name", "head_sha", "external_id", "status", "conclusion", "started_at", "completed_at")
         url = self.at(repo, f"/check-runs/{run.id}")
         page = self.page(repo, f"/runs/{run.id}")
-        own = (
-            pull for pull in repo.pulls.values() if pull.state == "open" and pull.head_repo == repo.full_name
-        )
+        own = (pull for pull in repo.pulls.values() if pull.state == "open" and pull.head_repo == repo.full_name)
         return {
             **{key: getattr(run, key) for key in kept},
             "node_id": node_id("CheckRun", run.id),
@@ -1112,9 +1088,7 @@ class Refused(Exception):  # noqa: N818 - an answer on its way out, not a failur
 
 def invalid(resource: str, name: str, message: str, code: str = "custom") -> Refused:
     """GitHub's 422 about one field."""
-    return Refused(
-        422, "Validation Failed", [{"resource": resource, "code": code, "field": name, "message": message}]
-    )
+    return Refused(422, "Validation Failed", [{"resource": resource, "code": code, "field": name, "message": message}])
 
 
 NOT_OURS = "Resource not accessible by integration"
@@ -1225,9 +1199,7 @@ class Api:
         self.most_tree_entries = 100_000
         self.rate = {"limit": 5000, "remaining": 5000, "used": 0}
 
-    def paged(
-        self, call: Call, items: Sequence[T], default: int = 30, most: int = 100
-    ) -> tuple[Sequence[T], Json]:
+    def paged(self, call: Call, items: Sequence[T], default: int = 30, most: int = 100) -> tuple[Sequence[T], Json]:
         """The page of `items` that is asked for, and the Link header that leads to the others."""
         page = max(1, _whole(call.query.get("page"), 1))
         size = min(most, max(1, _whole(call.query.get("per_page"), default)))
@@ -1238,10 +1210,7 @@ class Api:
         if page >= last:
             del near["next"], near["last"]
         address = self.render.api + call.request.path
-        links = [
-            f'<{address}?{urlencode({**call.query, "page": number})}>; rel="{name}"'
-            for name, number in near.items()
-        ]
+        links = [f'<{address}?{urlencode({**call.query, "page": number})}>; rel="{name}"' for name, number in near.items()]
         return items[(page - 1) * size : page * size], {"Link": ", ".join(links)} if links else {}
 
     def listed(self, call: Call, items: Sequence[T], render: Callable[[Repo, T], Json]) -> Answer:
@@ -1278,9 +1247,7 @@ class Api:
             key=keys.get(query["sort"], lambda pull: pull.created_at),
             reverse=descending,
         )
-        return self.listed(
-            call, [pull for pull in by_time if _is_asked_for(pull, query)], self.render.pull_simple
-        )
+        return self.listed(call, [pull for pull in by_time if _is_asked_for(pull, query)], self.render.pull_simple)
 
     @route("GET", "/repos/{owner}/{repo}/pulls/{pull_number}")
     def get_pull(self, call: Call) -> Answer:
@@ -1299,9 +1266,7 @@ class Api:
     def list_pulls_of_commit(self, call: Call) -> Answer:
         sha = call.commit(call.params["commit_sha"]).sha
         kept = [pull for pull in call.repo.pulls.values() if pull.state == "open" or pull.merge_commit_sha]
-        return self.listed(
-            call, [pull for pull in kept if _has(call.repo, pull, sha)], self.render.pull_simple
-        )
+        return self.listed(call, [pull for pull in kept if _has(call.repo, pull, sha)], self.render.pull_simple)
 
     # Commits and what is in them
 
@@ -1416,9 +1381,7 @@ class Api:
         data = repo.objects.blobs[entry.sha]
         if body["type"] == "symlink":
             target = data.decode()
-            meant = repo.objects.entry_at(
-                tree, posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
-            )
+            meant = repo.objects.entry_at(tree, posixpath.normpath(posixpath.join(posixpath.dirname(path), target)))
             # A link to a file of the same repository is followed; any other is shown as what it is.
             if meant is None or meant.mode != "100644":
                 return {**body, "target": target}
@@ -1447,9 +1410,7 @@ class Api:
 
     @route("GET", "/repos/{owner}/{repo}/issues/comments/{comment_id}")
     def get_comment(self, call: Call) -> Answer:
-        return Answer(
-            200, self.render.comment(call.repo, _found(call.repo.comments, call.number("comment_id")))
-        )
+        return Answer(200, self.render.comment(call.repo, _found(call.repo.comments, call.number("comment_id"))))
 
     @route("PATCH", "/repos/{owner}/{repo}/issues/comments/{comment_id}")
     def update_comment(self, call: Call) -> Answer:
@@ -1516,17 +1477,13 @@ class Api:
 
     @route("GET", "/repos/{owner}/{repo}/check-runs/{check_run_id}")
     def get_check_run(self, call: Call) -> Answer:
-        return Answer(
-            200, self.render.check_run(call.repo, _found(call.repo.check_runs, call.number("check_run_id")))
-        )
+        return Answer(200, self.render.check_run(call.repo, _found(call.repo.check_runs, call.number("check_run_id"))))
 
     @route("PATCH", "/repos/{owner}/{repo}/check-runs/{check_run_id}")
     def update_check_run(self, call: Call) -> Answer:
         run = _found(call.repo.check_runs, call.number("check_run_id"))
         if run.app != call.access.login:
-            raise Refused(
-                403, "Invalid app_id: a check run can only be modified by the GitHub App that created it."
-            )
+            raise Refused(403, "Invalid app_id: a check run can only be modified by the GitHub App that created it.")
         made = _changed_run(run, call, self.world.now())
         call.repo.check_runs[run.id] = made
         return Answer(200, self.render.check_run(call.repo, made))
@@ -1684,9 +1641,7 @@ def _need_members(value: Any, names: Sequence[str]) -> None:
 
 def _need_one_of(name: str, value: str | None, allowed: Sequence[str]) -> None:
     if value is not None and value not in allowed:
-        raise Refused(
-            422, f"Invalid request.\n\nFor 'properties/{name}', {value} is not a member of {allowed}."
-        )
+        raise Refused(422, f"Invalid request.\n\nFor 'properties/{name}', {value} is not a member of {allowed}.")
 
 
 # --- Faults ---------------------------------------------------------------------------------------
@@ -1718,9 +1673,7 @@ class Fault:
         reset = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(time.time()) + self.retry_after)}
         answers: dict[How, Answer | None] = {
             "500": Answer(500, {"message": "Server Error"}),
-            "502": Answer(
-                502, "<html><body><h1>502 Bad Gateway</h1></body></html>"
-            ),  # its proxy's, so not JSON
+            "502": Answer(502, "<html><body><h1>502 Bad Gateway</h1></body></html>"),  # its proxy's, so not JSON
             "drop": None,
             "403-rate": Answer(403, {**slow_down, "documentation_url": DOCS}, wait),
             "403-primary": Answer(403, {**spent, "documentation_url": DOCS}, reset),
@@ -1762,9 +1715,7 @@ class FakeGitHub:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._server.shutdown()
         self._thread.join()
         self._server.hang_up()
@@ -1774,9 +1725,7 @@ class FakeGitHub:
 
     def add_repo(self, full_name: str, *, default_branch: str = "main", fork_of: str | None = None) -> Repo:
         """A new, empty repository; a fork shares the commits of the repository it is forked from."""
-        return self.world.add(
-            full_name, default_branch, self.world.repositories[fork_of] if fork_of else None
-        )
+        return self.world.add(full_name, default_branch, self.world.repositories[fork_of] if fork_of else None)
 
     def repo(self, full_name: str) -> Repo:
         """A repository that is there already."""
@@ -1928,9 +1877,7 @@ class FakeGitHub:
             self.record(request, self._contract.check_answer(known.method, known.template, *args_back))
         return answer
 
-    def _handled(
-        self, handler: Handler, request: Request, headers: Mapping[str, str], params: Mapping[str, str]
-    ) -> Answer:
+    def _handled(self, handler: Handler, request: Request, headers: Mapping[str, str], params: Mapping[str, str]) -> Answer:
         try:
             return handler(self.api, self._call(request, headers, params))
         except Refused as refused:
@@ -1963,9 +1910,7 @@ NOT_JSON = object()
 
 def _media_type_not_served(accept: str) -> str | None:
     """The first media type that means something else than JSON (raw, diff, …), None when all is well."""
-    other = re.search(
-        r"application/vnd\.github\.(?:v3\.)?(?:raw|diff|patch|sha|object|html|text|full|base64)\b", accept
-    )
+    other = re.search(r"application/vnd\.github\.(?:v3\.)?(?:raw|diff|patch|sha|object|html|text|full|base64)\b", accept)
     return other[0] if other else None
 
 
@@ -2021,9 +1966,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         """Serve one request, whatever its method."""
         path, _, query = self.path.partition("?")
-        request = Request(
-            self.command, path, dict(parse_qsl(query, keep_blank_values=True)), self._read_body()
-        )
+        request = Request(self.command, path, dict(parse_qsl(query, keep_blank_values=True)), self._read_body())
         answer = self.server.fake.serve(request, {name.title(): text for name, text in self.headers.items()})
         if answer is None:
             self.close_connection = True

@@ -205,9 +205,7 @@ class Contract:
         return [f"{what} {text}" for text in self._violations(schema, body)]
 
     def _violations(self, schema: Json, value: Any) -> list[str]:
-        errors = sorted(
-            self._validator(schema).iter_errors(value), key=lambda error: list(map(str, error.path))
-        )
+        errors = sorted(self._validator(schema).iter_errors(value), key=lambda error: list(map(str, error.path)))
         return [_said(error) for error in errors[:_MOST_VIOLATIONS]]
 
     def _validator(self, schema: Json) -> Validator:
@@ -248,9 +246,7 @@ def _as_schema(node: Any, *, nullable: bool, closed: bool = True) -> Any:
         return [_as_schema(each, nullable=nullable, closed=closed) for each in node]
     if not isinstance(node, dict):
         return node
-    made = {
-        key: _as_schema_member(key, value, nullable=nullable, closed=closed) for key, value in node.items()
-    }
+    made = {key: _as_schema_member(key, value, nullable=nullable, closed=closed) for key, value in node.items()}
     if closed and isinstance(node.get("properties"), dict):
         made.setdefault("additionalProperties", False)
     if nullable and made.pop("nullable", None) is True:
@@ -261,9 +257,7 @@ def _as_schema(node: Any, *, nullable: bool, closed: bool = True) -> Any:
 def _as_schema_member(key: str, value: Any, *, nullable: bool, closed: bool) -> Any:
     if key == "$ref" and isinstance(value, str) and value.startswith("#"):
         return _ROOT + value
-    if key == "properties" and isinstance(
-        value, dict
-    ):  # a map of names: a property may be called "nullable" too
+    if key == "properties" and isinstance(value, dict):  # a map of names: a property may be called "nullable" too
         return {name: _as_schema(each, nullable=nullable, closed=closed) for name, each in value.items()}
     # The parts of an allOf know only their own share of the properties: none of them may be closed.
     return _as_schema(value, nullable=nullable, closed=closed and key != "allOf")

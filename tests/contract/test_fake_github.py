@@ -98,9 +98,7 @@ def test_pygithub_reads_a_pull_request_and_its_files(github: FakeGitHub, shop: R
     assert (head_full_name, base_sha, changed) == ("octo/shop", shop.branches["main"], 1)
 
 
-def test_pygithub_reads_a_migration_as_a_blob_as_contents_and_through_a_tree(
-    github: FakeGitHub, shop: Repo
-) -> None:
+def test_pygithub_reads_a_migration_as_a_blob_as_contents_and_through_a_tree(github: FakeGitHub, shop: Repo) -> None:
     head = shop.pulls[7].head_sha
     with pygithub(github) as client:
         repo = client.get_repo("octo/shop")
@@ -162,9 +160,7 @@ def test_pygithub_creates_and_completes_a_check_run(github: FakeGitHub, shop: Re
         )
         run.edit(output={"title": "Fine", "summary": "All well", "annotations": [note]})
         found = list(repo.get_commit(head).get_check_runs(check_name="rehearsal"))
-    assert [(each.status, each.conclusion, each.external_id) for each in found] == [
-        ("completed", "success", "run-1")
-    ]
+    assert [(each.status, each.conclusion, each.external_id) for each in found] == [("completed", "success", "run-1")]
     assert found[0].output.annotations_count == 2
     assert [pull.number for pull in found[0].pull_requests] == [7]
     assert shop.check_runs_of(head)[0].annotations == (note, note)
@@ -235,9 +231,7 @@ def test_the_names_of_objects_are_git_s_own(tmp_path: Path) -> None:
         pytest.param({"1": "x"}, {}, [("removed", "1", None)], id="removed"),
         pytest.param({"1": "x"}, {"1": "y"}, [("modified", "1", None)], id="modified"),
         pytest.param({"d/1": "x"}, {"e/1": "x"}, [("renamed", "e/1", "d/1")], id="renamed"),
-        pytest.param(
-            {"1": "x"}, {"2": "x", "1": "y"}, [("modified", "1", None), ("added", "2", None)], id="copied"
-        ),
+        pytest.param({"1": "x"}, {"2": "x", "1": "y"}, [("modified", "1", None), ("added", "2", None)], id="copied"),
         pytest.param(
             {"a/1": "x", "b/2": "x"},
             {"c/2": "x", "d/1": "x"},
@@ -327,9 +321,7 @@ def test_a_fork_s_branch_can_be_compared_and_its_commits_are_found(http: httpx.C
     assert [each["number"] for each in own] == [8]
 
 
-def test_the_head_repository_of_a_deleted_fork_is_null(
-    http: httpx.Client, github: FakeGitHub, shop: Repo
-) -> None:
+def test_the_head_repository_of_a_deleted_fork_is_null(http: httpx.Client, github: FakeGitHub, shop: Repo) -> None:
     pull = open_from_fork(shop)
     github.delete_repo("bob/shop")
     assert http.get("/repos/octo/shop/pulls/8").json()["head"]["repo"] is None
@@ -366,9 +358,7 @@ def test_a_tree_can_be_truncated_and_asked_for_by_branch_commit_or_tree(
     assert ([each["path"] for each in cut["tree"]], cut["truncated"]) == (["migrations"], True)
 
 
-def test_contents_follow_links_name_submodules_and_leave_out_what_is_large(
-    http: httpx.Client, github: FakeGitHub
-) -> None:
+def test_contents_follow_links_name_submodules_and_leave_out_what_is_large(http: httpx.Client, github: FakeGitHub) -> None:
     repo = github.add_repo("octo/shop")
     files: dict[str, fake_github.Content] = {
         "d/real.sql": "select 1;",
@@ -469,9 +459,7 @@ def test_a_status_needs_a_known_commit_and_a_web_address(http: httpx.Client, sho
 
 
 @needs_contract
-def test_a_status_of_no_known_state_is_refused_and_is_a_problem(
-    http: httpx.Client, github: FakeGitHub, shop: Repo
-) -> None:
+def test_a_status_of_no_known_state_is_refused_and_is_a_problem(http: httpx.Client, github: FakeGitHub, shop: Repo) -> None:
     url = f"/repos/octo/shop/statuses/{shop.pulls[7].head_sha}"
     assert http.post(url, json={"state": "passed"}).status_code == 422
     assert "'passed' is not one of" in github.take_problems()[0]
@@ -506,9 +494,7 @@ def test_a_completed_check_run_needs_a_conclusion(http: httpx.Client, github: Fa
         ({"title": "t", "summary": "s", "annotations": [{"path": "1.sql"}]}, 422),
     ],
 )
-def test_the_output_of_a_check_run(
-    http: httpx.Client, github: FakeGitHub, shop: Repo, output: Json, status: int
-) -> None:
+def test_the_output_of_a_check_run(http: httpx.Client, github: FakeGitHub, shop: Repo, output: Json, status: int) -> None:
     assert http.post(CHECKS, json=check_run(shop, output=output)).status_code == status
     problems = github.take_problems()
     if load_contract("github"):
@@ -575,9 +561,7 @@ def test_a_fork_s_token_reads_and_does_not_write(github: FakeGitHub, shop: Repo)
         (Access("alice", user_endpoint=False), 403),
     ],
 )
-def test_an_installation_is_not_told_who_it_is(
-    http: httpx.Client, github: FakeGitHub, access: Access, status: int
-) -> None:
+def test_an_installation_is_not_told_who_it_is(http: httpx.Client, github: FakeGitHub, access: Access, status: int) -> None:
     github.tokens["t"] = access
     assert http.get("/user").status_code == status
 
@@ -613,9 +597,7 @@ def test_a_connection_drops_before_or_after_the_effect(
     assert [request.body for request in github.writes] == [{"body": "once"}]
 
 
-def test_a_fault_strikes_only_its_method_and_path_and_only_so_often(
-    http: httpx.Client, github: FakeGitHub, shop: Repo
-) -> None:
+def test_a_fault_strikes_only_its_method_and_path_and_only_so_often(http: httpx.Client, github: FakeGitHub, shop: Repo) -> None:
     github.fail("*", "/pulls/7", times=2)
     asked = ["/repos/octo/shop", "/repos/octo/shop/pulls/7", "/repos/octo/shop/pulls/7/files"]
     assert [http.get(path).status_code for path in [*asked, *asked]] == [200, 500, 500, 200, 200, 200]
@@ -645,12 +627,8 @@ def test_pygithub_waits_as_a_limit_tells_it(github: FakeGitHub, shop: Repo) -> N
 # --- What it says about its clients -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "path", ["/repos/octo/shop/issues/7", "/graphql", "/repos/octo/shop/commits/main/status"]
-)
-def test_an_operation_it_lacks_is_a_problem(
-    http: httpx.Client, github: FakeGitHub, shop: Repo, path: str
-) -> None:
+@pytest.mark.parametrize("path", ["/repos/octo/shop/issues/7", "/graphql", "/repos/octo/shop/commits/main/status"])
+def test_an_operation_it_lacks_is_a_problem(http: httpx.Client, github: FakeGitHub, shop: Repo, path: str) -> None:
     assert http.get(path).status_code == 404
     assert github.take_problems() == [f"GET {path}: the fake has no such operation"]
 
@@ -694,9 +672,7 @@ def test_a_body_that_is_not_json_is_refused(http: httpx.Client, github: FakeGitH
     github.take_problems()
 
 
-def test_a_bug_in_the_fake_is_a_problem_and_not_a_hanging_client(
-    http: httpx.Client, github: FakeGitHub, shop: Repo
-) -> None:
+def test_a_bug_in_the_fake_is_a_problem_and_not_a_hanging_client(http: httpx.Client, github: FakeGitHub, shop: Repo) -> None:
     shop.branches["main"] = "no commit"
     assert http.get("/repos/octo/shop/git/trees/main").status_code == 500
     assert "the fake failed: KeyError('no commit')" in github.take_problems()[0]
@@ -709,16 +685,12 @@ def keys_of(value: Any, at: str = "") -> set[str]:
     """Every path of keys in a payload; lists are passed over, for ours are empty where real ones are not."""
     if not isinstance(value, dict):
         return set()
-    return {f"{at}/{key}" for key in value}.union(
-        *(keys_of(each, f"{at}/{key}") for key, each in value.items())
-    )
+    return {f"{at}/{key}" for key in value}.union(*(keys_of(each, f"{at}/{key}") for key, each in value.items()))
 
 
 @needs_contract
 @pytest.mark.parametrize("action", ["opened", "synchronize"])
-def test_a_pull_request_s_event_has_every_key_of_a_real_one(
-    github: FakeGitHub, shop: Repo, action: str
-) -> None:
+def test_a_pull_request_s_event_has_every_key_of_a_real_one(github: FakeGitHub, shop: Repo, action: str) -> None:
     real = contract_folder() / "events" / f"pull_request.{action}.json"
     expected = keys_of(json.loads(real.read_text(encoding="utf-8")))
     # Only an app's webhook has it, the payload of a workflow has not.

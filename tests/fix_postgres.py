@@ -1,0 +1,68 @@
+"""A real PostgreSQL for each test process, and a short way to rehearse text on it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from psycopg import sql
+
+from bot.clones.embedded import EmbeddedProvider
+from bot.model import Migration, Rehearsal
+from bot.postgres.binaries import Needs, choose
+from bot.postgres.embedded import Server, embedded_server
+from bot.progress import Progress
+from bot.run import rehearse_all
+from bot.settings import Settings
+
+POSTGRES_BIN = os.environ.get("MIGRATION_REHEARSAL_POSTGRES_BIN")
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """One embedded server for a test process."""
+    with embedded_server(choose(Needs(), POSTGRES_BIN)) as running:
+        yield running
+
+
+@dataclass(slots=True)
+class Stage:
+    """Makes seeds of SQL text, kept for the test process, and rehearses migrations on clones of them."""
+
+    server: Server
+    _seeds: dict[str, str] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def rehearse(self, seed: str, *texts: str, layout: str = "plain", settings: Settings | None = None) -> list[Rehearsal]:
+        """Rehearses the texts as the migrations 1.sql, 2.sql, … on a clone of what `seed` makes."""
+        migrations = tuple(Migration(f"{n}.sql", str(n), layout, text) for n, text in enumerate(texts, start=1))
+        return self.rehearse_migrations(seed, migrations, settings)
+
+    def rehearse_migrations(
+        self, seed: str, migrations: tuple[Migration, ...], settings: Settings | None = None
+    ) -> list[Rehearsal]:
+        provider = EmbeddedProvider(self.server, self._seed(seed))
+        with provider.clone() as clone:
+            return list(rehearse_all(migrations, provider, clone, settings or Settings(), Progress(quiet=True)))
+
+    def _seed(self, text: str) -> str:
+        if text not in self._seeds:
+            name = f"seed{next(self._numbers)}"
+            with self.server.connect("postgres") as admin:
+                admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            with self.server.connect(name) as connection:
+                connection.execute(text.encode())
+                connection.execute("VACUUM ANALYZE")
+            with self.server.connect("postgres") as admin:
+                admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
+            self._seeds[text] = name
+        return self._seeds[text]
+
+
+@pytest.fixture(scope="session")
+def stage(server: Server) -> Stage:
+    """Where migrations are rehearsed."""
+    return Stage(server)

@@ -1,0 +1,262 @@
+"""The command line as a user and a coding agent meet it: output, exit status, errors; against a real server and a real git."""
+
+from __future__ import annotations
+
+import gzip
+import http.server
+import json
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jsonschema
+import pytest
+import trustme
+
+from bot.cli import main
+from docs.make_schema import schema_text
+from tests.fix_postgres import POSTGRES_BIN
+
+ROOT = Path(__file__).parents[2]
+SEED = "CREATE TABLE orders (id int PRIMARY KEY, email text);\nINSERT INTO orders SELECT n, nullif(n % 3, 0) FROM generate_series(1, 90) n;\n"
+GOOD = "ALTER TABLE orders ADD total int DEFAULT 0;\nUPDATE orders SET total = 1;\n"
+BAD = "ALTER TABLE orders ALTER email SET NOT NULL"
+
+
+@dataclass
+class Run:
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Run]:
+    """Runs the command line in a fresh folder that holds a seed, a good and a bad migration."""
+    monkeypatch.chdir(tmp_path)
+    if POSTGRES_BIN:
+        monkeypatch.setenv("MIGRATION_REHEARSAL_POSTGRES_BIN", POSTGRES_BIN)
+    (tmp_path / "seed.sql").write_text(SEED)
+    (tmp_path / "1_good.sql").write_text(GOOD)
+    (tmp_path / "2_bad.sql").write_text(BAD)
+
+    def call(*arguments: str) -> Run:
+        try:
+            status = main(arguments)
+        except SystemExit as ended:  # argparse
+            status = int(ended.code or 0)
+        captured = capsys.readouterr()
+        return Run(status, captured.out, captured.err)
+
+    return call
+
+
+def git(*arguments: str) -> None:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
+    subprocess.run(["git", *identity, *arguments], check=True, capture_output=True)
+
+
+def test_pass_and_fail(run: Callable[..., Run]) -> None:
+    good, bad = (
+        run("rehearse", "1_good.sql", "--seed", "seed.sql"),
+        run("rehearse", "1_good.sql", "2_bad.sql", "--seed", "seed.sql"),
+    )
+
+    assert (good.status, bad.status) == (0, 1)
+    assert good.out.startswith("✅ 1 migration rehearsed: nothing breaks")
+    assert bad.out.startswith("❌ 1 of 2 migrations would fail: `orders.email` cannot become NOT NULL: 30 of 90 rows are NULL")
+    assert "rehearse 1_good.sql …" in good.err  # progress, as plain lines
+
+
+def test_json_alone_on_standard_output_and_as_the_schema_says(run: Callable[..., Run]) -> None:
+    done = run("rehearse", "1_good.sql", "2_bad.sql", "--seed", "seed.sql", "--format", "json")
+
+    report = json.loads(done.out)
+    jsonschema.validate(report, json.loads(schema_text()))
+    assert (report["verdict"], [m["outcome"] for m in report["migrations"]]) == ("fail", ["applied", "failed"])
+    assert report["migrations"][1]["constraints"][0]["violations"] == 30
+    assert report["migrations"][0]["statements"][1]["rows_affected"] == 90
+
+
+def test_json_of_what_could_not_be_done(run: Callable[..., Run]) -> None:
+    done = run("rehearse", "1_good.sql", "--seed", "gone.dump", "--format", "json")
+
+    report = json.loads(done.out)
+    jsonschema.validate(report, json.loads(schema_text()))
+    assert (done.status, report["verdict"]) == (3, "error")
+    assert "gone.dump does not exist" in report["error"][0]
+
+
+def test_the_sql_is_printed_when_and_only_when_all_passed(run: Callable[..., Run]) -> None:
+    good = run("rehearse", "1_good.sql", "--seed", "seed.sql", "--print-sql")
+    bad = run("rehearse", "1_good.sql", "2_bad.sql", "--seed", "seed.sql", "--print-sql")
+    broken = run("rehearse", "1_good.sql", "--seed", "gone", "--print-sql", "--format", "json")
+
+    assert (good.status, good.out) == (0, f"-- 1_good.sql\n{GOOD}")
+    assert (bad.status, bad.out) == (1, "")
+    assert (broken.status, broken.out) == (3, "")
+    assert "30 of 90 rows are NULL" in bad.err
+
+
+def test_reports_are_written_as_their_ending_says(run: Callable[..., Run], tmp_path: Path) -> None:
+    run("rehearse", "2_bad.sql", "--seed", "seed.sql", "--output", "r.json", "--output", "r.md", "--output", "r.txt")
+
+    assert json.loads((tmp_path / "r.json").read_text())["verdict"] == "fail"
+    assert (tmp_path / "r.md").read_text().startswith("<!-- migration-rehearsal -->\n### ❌")
+    assert (tmp_path / "r.txt").read_text().startswith("❌")
+
+
+def test_what_this_branch_adds(run: Callable[..., Run]) -> None:
+    """Untracked and uncommitted files count: an agent proves a migration before it proposes it."""
+    git("init", "-b", "main")
+    Path("db/migrations").mkdir(parents=True)
+    Path("db/migrations/1_orders.sql").write_text(SEED)
+    git("add", "db")
+    git("commit", "-m", "base")
+    git("checkout", "-b", "feature")
+    Path("db/migrations/2_good.sql").write_text(GOOD)
+    git("add", "db")
+    git("commit", "-m", "more")
+    Path("db/migrations/10_bad é.sql").write_text(BAD)
+
+    listed = run("list", "--format", "json")
+    done = run("rehearse", "--base", "main", "--format", "json")
+
+    plan = json.loads(listed.out)
+    assert [m["path"] for m in plan["migrations"]] == ["db/migrations/2_good.sql", "db/migrations/10_bad é.sql"]
+    assert [m["path"] for m in plan["base"]] == ["db/migrations/1_orders.sql"]
+    report = json.loads(done.out)
+    assert (done.status, report["clone"]["seed"]["kind"]) == (1, "migrations")
+    assert report["migrations"][1]["constraints"][0]["violations"] == 30
+
+
+def test_a_branch_that_adds_nothing(run: Callable[..., Run]) -> None:
+    git("init", "-b", "main")
+    git("add", "-A")
+    git("commit", "-m", "base")
+
+    done = run("rehearse")
+
+    assert (done.status, done.out.splitlines()[0]) == (0, "✅ No new migrations in this change")
+
+
+def test_a_named_file_stands_on_the_earlier_ones_beside_it(run: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/1_a.sql").write_text(SEED)
+    (tmp_path / "m/2_b.sql").write_text(BAD)
+
+    done = run("rehearse", "m/2_b.sql")
+
+    assert (done.status, "30 of 90 rows" in done.out) == (1, True)
+
+
+def test_a_base_that_does_not_replay(run: Callable[..., Run]) -> None:
+    Path("m").mkdir()
+    Path("m/1_a.sql").write_text("SELECT 1;\nSELECT nothing;")
+    Path("m/2_b.sql").write_text("SELECT 1")
+
+    done = run("rehearse", "m/2_b.sql")
+
+    assert done.status == 3
+    assert "m/1_a.sql:2 fails, which the base branch has already" in done.err
+
+
+def test_a_sql_file_after_the_base(run: Callable[..., Run]) -> None:
+    Path("m").mkdir()
+    Path("m/1_a.sql").write_text("CREATE TABLE orders (id int, email text);")
+    Path("m/2_b.sql").write_text(BAD)
+    Path("rows.sql").write_text("INSERT INTO orders VALUES (1, NULL), (2, 'x');")
+
+    done = run("rehearse", "m/2_b.sql", "--seed-sql", "rows.sql")
+
+    assert "1 of 2 rows is NULL" in done.out
+
+
+# arguments -> exit status, a part of what is said
+WRONG = {
+    "no command": ((), 2, "required"),
+    "no such file": (("rehearse", "nope.sql"), 2, "There is no file nope.sql"),
+    "no such layout": (("rehearse", "1_good.sql", "--layout", "flywey"), 2, "Did you mean 'flyway'"),
+    "no such provider": (("rehearse", "1_good.sql", "--clone-provider", "x"), 2, "There is no clone provider named 'x'"),
+    "no such format": (("rehearse", "--format", "xml"), 2, "invalid choice"),
+    "no such server": (("rehearse", "1_good.sql", "--postgres-bin", "/nowhere"), 3, "There is no PostgreSQL server in /nowhere"),
+    "no repository": (("rehearse",), 2, "is not in a git repository"),
+    "no seed-sql": (("rehearse", "1_good.sql", "--seed-sql", "gone.sql"), 3, "gone.sql does not exist"),
+    "nowhere to write": (("rehearse", "1_good.sql", "--seed", "seed.sql", "--output", "no/where.md"), 2, "could not be written"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "status", "said"), WRONG.values(), ids=WRONG.keys())
+def test_wrong_use_is_explained(run: Callable[..., Run], arguments: tuple[str, ...], status: int, said: str) -> None:
+    done = run(*arguments)
+
+    assert (done.status, said in done.err) == (status, True), done.err
+    assert "Traceback" not in done.err
+
+
+def test_no_such_base(run: Callable[..., Run]) -> None:
+    git("init", "-b", "main")
+    git("add", "-A")
+    git("commit", "-m", "base")
+
+    for base in ("origin/nowhere", "--help"):
+        done = run("rehearse", f"--base={base}")
+        assert (done.status, "There is no commit" in done.err) == (2, True)
+
+
+@pytest.fixture
+def https_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A dump behind https, with a certificate that this process trusts."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    content = gzip.compress(SEED.encode())
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found = self.path.startswith("/shop.sql.gz")
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Length", str(len(content) if found else 0))
+            self.send_header("Last-Modified", "Sun, 22 Nov 2026 03:10:00 GMT")
+            self.end_headers()
+            if found:
+                self.wfile.write(content)
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"https://localhost:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_seed_from_the_network(run: Callable[..., Run], https_seed: str) -> None:
+    done = run("rehearse", "2_bad.sql", "--seed", f"{https_seed}/shop.sql.gz?signature=s3cr3t", "--format", "json")
+    gone = run("rehearse", "2_bad.sql", "--seed", f"{https_seed}/gone?signature=s3cr3t")
+
+    seed = json.loads(done.out)["clone"]["seed"]
+    assert (done.status, seed["kind"], seed["taken_at"]) == (1, "gzip", "2026-11-22T03:10:00Z")
+    assert (gone.status, "localhost answered 404" in gone.err) == (3, True)
+    assert "s3cr3t" not in done.out + done.err + gone.out + gone.err
+
+
+def test_a_certificate_that_nobody_vouches_for(run: Callable[..., Run], https_seed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+
+    done = run("rehearse", "2_bad.sql", "--seed", f"{https_seed}/shop.sql.gz")
+
+    assert (done.status, "could not be fetched from localhost" in done.err) == (3, True)
+
+
+def test_the_schema_on_disk_is_the_models() -> None:
+    assert (ROOT / "docs/report.schema.json").read_text() == schema_text()

@@ -1,0 +1,95 @@
+"""Every rule's bad and good example, run on real rows: tests/cases/<rule>/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.model import Finding, HistoryProblem, Migration, Severity, Verdict
+from bot.rules import RULES, Policy, judge
+from bot.verdict import conclude, exit_status
+from tests.fix_postgres import Stage
+
+CASES = Path(__file__).parents[1] / "cases"
+
+
+def findings(stage: Stage, rule: str, which: str, prefix: str = "") -> tuple[Finding, ...]:
+    folder = CASES / rule
+    migration = Migration("m.sql", "1", "plain", prefix + (folder / f"{which}.sql").read_text())
+    rehearsals = stage.rehearse_migrations((folder / "before.sql").read_text(), (migration,))
+    return judge(rehearsals, (migration,), (), Policy())
+
+
+def test_every_rule_has_examples_and_every_example_a_rule() -> None:
+    assert {path.name for path in CASES.iterdir()} == {rule.id for rule in RULES}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_the_bad_example_is_found(stage: Stage, rule: object) -> None:
+    name = rule.id  # type: ignore[attr-defined]
+    severity, line, message = (CASES / name / "expected").read_text().rstrip("\n").split(" ", 2)
+
+    (found,) = findings(stage, name, "bad")
+
+    assert (found.rule, found.severity, str(found.line or "-")) == (name, severity, line)
+    assert found.message.startswith(message)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_the_good_example_is_clean(stage: Stage, rule: object) -> None:
+    assert findings(stage, rule.id, "good") == ()  # type: ignore[attr-defined]
+
+
+def test_a_finding_is_accepted_with_a_reason(stage: Stage) -> None:
+    (found,) = findings(stage, "table-rewritten", "bad", "-- rehearsal: allow table-rewritten at night, 20,000 rows\n")
+
+    assert found.allowed_reason == "at night, 20,000 rows"
+    assert conclude([found], "warning") is Verdict.PASS
+
+
+# directive -> what is said of it
+BAD_DIRECTIVES = {
+    "allow table-rewritten": "needs a reason",
+    "allow no-such-rule because": "names no rule that can be allowed",
+    "allow constraint-broken because": "names no rule that can be allowed",
+    "expect (SELECT true)": "is not understood by this version",
+}
+
+
+@pytest.mark.parametrize("directive", BAD_DIRECTIVES)
+def test_a_directive_that_does_nothing_is_said(stage: Stage, directive: str) -> None:
+    rule = "table-rewritten"
+
+    found = findings(stage, rule, "good", f"-- rehearsal: {directive}\n")
+
+    assert [(f.rule, f.severity, f.line) for f in found] == [("bad-directive", Severity.WARNING, 1)]
+    assert BAD_DIRECTIVES[directive] in found[0].message
+
+
+def test_history_problems_are_warnings() -> None:
+    (found,) = judge((), (), (HistoryProblem("a.sql", "was edited"),), Policy())
+
+    assert (found.rule, found.severity, found.message) == ("history-changed", Severity.WARNING, "`a.sql` was edited")
+
+
+def finding(severity: Severity) -> Finding:
+    return Finding("r", severity, "m", "p")
+
+
+VERDICTS = {
+    ((), "error"): (Verdict.PASS, 0),
+    ((Severity.NOTICE,), "warning"): (Verdict.PASS, 0),
+    ((Severity.WARNING,), "error"): (Verdict.WARN, 0),
+    ((Severity.WARNING,), "warning"): (Verdict.FAIL, 1),
+    ((Severity.WARNING, Severity.ERROR), "error"): (Verdict.FAIL, 1),
+    ((Severity.ERROR,), "never"): (Verdict.WARN, 0),
+}
+
+
+@pytest.mark.parametrize("case", VERDICTS, ids=str)
+def test_verdict_and_exit_status(case: tuple[tuple[Severity, ...], str]) -> None:
+    severities, fail_on = case
+    verdict = conclude([finding(s) for s in severities], fail_on)
+
+    assert (verdict, exit_status(verdict)) == VERDICTS[case]

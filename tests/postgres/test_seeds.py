@@ -1,0 +1,182 @@
+"""Seeds: every kind of dump restores; what is missing or broken is said before anything is restored."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bot import seeds
+from bot.errors import SeedError, ServerError, UsageError
+from bot.postgres.binaries import Binaries, Needs, choose, newest
+from bot.postgres.embedded import Server, embedded_server
+from bot.progress import Progress
+from tests.fix_postgres import POSTGRES_BIN, Stage
+
+QUIET = Progress(quiet=True)
+SOURCE = """
+CREATE ROLE shop_owner; CREATE ROLE "Shop Reader";
+CREATE TABLE items (id int PRIMARY KEY, name text);
+ALTER TABLE items OWNER TO shop_owner;
+GRANT SELECT ON items TO "Shop Reader";
+INSERT INTO items SELECT n, 'CREATE EXTENSION "not real"; ' || n FROM generate_series(1, 500) n;
+CREATE EXTENSION citext;
+CREATE VIEW v AS SELECT id FROM items;
+"""
+
+
+@pytest.fixture(scope="session")
+def dumps(server: Server, stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One database, dumped in every form that pg_dump has."""
+    folder = tmp_path_factory.mktemp("dumps")
+    with server.connect("postgres") as admin:
+        admin.execute("CREATE DATABASE source")
+    with server.connect("source") as connection:
+        connection.execute(SOURCE.encode())
+    for name, form in {"plain.sql": "p", "custom.dump": "c", "tar.tar": "t"}.items():
+        dump = server.run_tool("pg_dump", "-F", form, "-d", "source")
+        out, error = dump.communicate()
+        assert dump.returncode == 0, error
+        (folder / name).write_bytes(out)
+    (folder / "plain.sql.gz").write_bytes(gzip.compress((folder / "plain.sql").read_bytes()))
+    subprocess.run(
+        [
+            server.binaries.tool("pg_dump"),
+            "-h",
+            str(server.folder),
+            "-U",
+            "postgres",
+            "-Fd",
+            "-f",
+            str(folder / "directory"),
+            "source",
+        ],
+        check=True,
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def binaries() -> Binaries:
+    return choose(Needs(), POSTGRES_BIN)
+
+
+def look(path: Path, tmp_path: Path) -> seeds.SeedFile:
+    return seeds.open_seed(str(path), tmp_path, newest(POSTGRES_BIN), QUIET)
+
+
+@pytest.mark.parametrize("name", ["plain.sql", "plain.sql.gz", "custom.dump", "tar.tar", "directory"])
+def test_every_kind_of_dump(dumps: Path, binaries: Binaries, tmp_path: Path, name: str) -> None:
+    seed = look(dumps / name, tmp_path)
+
+    assert seed.roles == {"shop_owner", "Shop Reader"}
+    assert seed.needs.extensions == {"citext"}
+    assert seed.needs.major == binaries.major
+    with embedded_server(binaries) as server:
+        notes = seeds.restore(server, seed, QUIET)
+        facts = seeds.finish(server, str(seed.kind), seed.identity, seed.taken_at, QUIET)
+        with server.connect("postgres") as admin:
+            admin.execute("ALTER DATABASE seed ALLOW_CONNECTIONS true")
+        with server.connect("seed") as connection:
+            owner = connection.execute("SELECT tableowner FROM pg_tables WHERE tablename = 'items'").fetchone()
+    assert notes == ["The seed names roles that a new server lacks; they were created without login: Shop Reader, shop_owner."]
+    assert (facts.rows, owner) == (500, ("shop_owner",))
+
+
+def test_the_same_dump_has_the_same_identity(dumps: Path, tmp_path: Path) -> None:
+    first, again = look(dumps / "custom.dump", tmp_path), look(dumps / "custom.dump", tmp_path)
+    other = look(dumps / "tar.tar", tmp_path)
+
+    assert first.identity == again.identity != other.identity
+
+
+def test_an_archive_tells_when_it_was_made(dumps: Path, tmp_path: Path) -> None:
+    taken_at = look(dumps / "custom.dump", tmp_path).taken_at
+
+    assert taken_at is not None
+    assert taken_at.startswith("20")
+    assert taken_at.endswith("Z")
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) * 2 // 3]
+
+
+Spoil = Callable[[Path], bytes]
+# name -> what makes it of the dumps, and what must be said
+BROKEN: dict[str, tuple[Spoil, str]] = {
+    "empty": (lambda _d: b"", "is empty"),
+    "cut plain dump": (lambda d: cut((d / "plain.sql").read_bytes()), "is not whole"),
+    "cut after its rows": (
+        lambda d: (d / "plain.sql").read_bytes().rsplit(b"-- PostgreSQL database dump complete")[0],
+        "is not whole",
+    ),
+    "cut gzip": (lambda d: cut((d / "plain.sql.gz").read_bytes()), "is not whole"),
+    "cut custom dump": (lambda d: (d / "custom.dump").read_bytes()[:300], "can't read the seed"),
+    "gzip of an archive": (lambda d: gzip.compress((d / "custom.dump").read_bytes()), "is a compressed archive"),
+    "something binary": (lambda _d: b"\x89PNG\r\n\x1a\n\0\0\0", "is no dump that this program knows"),
+    "pg_dumpall": (lambda _d: b"CREATE ROLE a;\n\\connect shop\nCREATE TABLE x ();\n", "connects to a database of its own"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "said"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_seed_is_said_before_the_restore(dumps: Path, tmp_path: Path, spoil: Spoil, said: str) -> None:
+    path = tmp_path / "seed"
+    path.write_bytes(spoil(dumps))
+
+    with pytest.raises(SeedError, match=said) as refused:
+        look(path, tmp_path)
+    assert refused.value.exit_status == 3
+
+
+def test_a_custom_dump_cut_in_its_rows_fails_in_the_restore(dumps: Path, binaries: Binaries, tmp_path: Path) -> None:
+    path = tmp_path / "cut.dump"
+    path.write_bytes((dumps / "custom.dump").read_bytes()[:-400])
+    seed = look(path, tmp_path)
+
+    with embedded_server(binaries) as server, pytest.raises(SeedError, match="could not be restored"):
+        seeds.restore(server, seed, QUIET)
+
+
+def test_a_failing_restore_says_what_without_row_values(binaries: Binaries, tmp_path: Path) -> None:
+    path = tmp_path / "seed.sql"
+    path.write_text("CREATE TABLE t (a int);\nCOPY t FROM stdin;\nsecret@example.org\n\\.\n")
+
+    with embedded_server(binaries) as server, pytest.raises(SeedError) as refused:
+        seeds.restore(server, look(path, tmp_path), QUIET)
+    assert "invalid input syntax for type integer" in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_seed_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SeedError, match="does not exist"):
+        look(tmp_path / "gone", tmp_path)
+
+
+def test_a_folder_that_is_no_dump(tmp_path: Path) -> None:
+    with pytest.raises(SeedError, match="is a folder, but no dump"):
+        look(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("url", ["http://h/x.dump", "ftp://h/x.dump", "file:///etc/passwd"])
+def test_only_https_urls(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UsageError, match="can't be fetched over"):
+        seeds.open_seed(url, tmp_path, newest(POSTGRES_BIN), QUIET)
+
+
+def test_missing_extensions_are_named_for_every_server_there_is() -> None:
+    with pytest.raises(ServerError, match="lacks the extensions nowhere_a, nowhere_b") as refused:
+        choose(Needs(extensions=frozenset({"nowhere_b", "nowhere_a"})), POSTGRES_BIN)
+    assert refused.value.advice
+
+
+def test_a_seed_of_a_newer_server(tmp_path: Path) -> None:
+    path = tmp_path / "new.sql"
+    path.write_text("-- PostgreSQL database dump\n-- Dumped from database version 99.1\nSELECT 1;\n")
+    seed = look(path, tmp_path)
+
+    with pytest.raises(ServerError, match="is older than 99, which the seed needs"):
+        choose(seed.needs, POSTGRES_BIN)

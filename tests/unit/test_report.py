@@ -1,0 +1,206 @@
+"""Reports: the deciding fact first, everything foreign made harmless, never too long."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot import report as rendering
+from bot.model import (
+    CloneFacts,
+    ColumnNulls,
+    ConstraintChange,
+    Finding,
+    HeldLock,
+    Outcome,
+    Rehearsal,
+    RelationLock,
+    Report,
+    RunFacts,
+    SchemaChange,
+    SeedFacts,
+    Severity,
+    SqlError,
+    StatementResult,
+    TableChange,
+    Transaction,
+    Verdict,
+)
+
+RUN = RunFacts("11111111-1111-5111-8111-111111111111", "k", "o/r", 7, "abcdef0123" * 4)
+CLONE = CloneFacts("embedded", "18.6", SeedFacts("custom", "sha256:1", "2026-11-22T03:10:00Z", 19_756_849_561, 41_200_000), 100.0)
+
+
+def rehearsal(name: str = "orders", *, outcome: Outcome = Outcome.APPLIED) -> Rehearsal:
+    """A rehearsal with one of everything, `name` in every place where a foreign name can be."""
+    error = SqlError("23502", f"column {name} is bad", 2, detail="Key (email)=(secret@example.org)")
+    failed = outcome is Outcome.FAILED
+    return Rehearsal(
+        path=f"db/{name}.sql",
+        version=name,
+        layout="plain",
+        outcome=outcome,
+        transaction=Transaction.SINGLE,
+        duration_ms=1900.0,
+        error=error if failed else None,
+        statements=(
+            StatementResult(
+                1, f"ALTER TABLE {name}", 12.0, 5, (HeldLock(name, "AccessExclusiveLock"),), error if failed else None
+            ),
+        ),
+        statements_total=1,
+        locks=(RelationLock(name, "AccessExclusiveLock", 40.0, ("reads", "writes"), 1),),
+        tables=(TableChange(name, 10, 12, 2, 1, 0, 8192, 16384, False, 1),),
+        columns=(ColumnNulls(name, name, None, 3),),
+        constraints=(ConstraintChange(name, name, "check", "added", False, 3, f"CHECK ({name})", failed, 12),),
+        schema=(SchemaChange("column", name, "changed", name, name),),
+    )
+
+
+def report(verdict: Verdict, *migrations: Rehearsal, findings: tuple[Finding, ...] = ()) -> Report:
+    return Report(verdict, RUN, CLONE, migrations, findings, notes=("plain: because",), total_ms=48_000.0)
+
+
+def finding(message: str, severity: Severity = Severity.ERROR, **more: object) -> Finding:
+    return Finding("constraint-broken", severity, message, "db/1.sql", 3, **more)  # type: ignore[arg-type]
+
+
+FAILED = report(
+    Verdict.FAIL, rehearsal(outcome=Outcome.FAILED), findings=(finding("`t.c` cannot become NOT NULL: 3 of 12 rows are NULL"),)
+)
+HEADLINES = {
+    "pass": (report(Verdict.PASS, rehearsal()), "1 migration rehearsed: nothing breaks, nobody waits longer than 40 ms"),
+    "warn": (
+        report(
+            Verdict.WARN, rehearsal(), rehearsal(), findings=(finding("slow", Severity.WARNING), finding("x", Severity.WARNING))
+        ),
+        "2 migrations rehearsed: slow (and 1 more)",
+    ),
+    "fail": (FAILED, "1 of 1 migration would fail: `t.c` cannot become NOT NULL: 3 of 12 rows are NULL"),
+    "error": (Report(Verdict.ERROR, RUN, error=("The seed is gone.",)), "The rehearsal could not be done: The seed is gone."),
+    "nothing": (Report(Verdict.PASS, RUN), "No new migrations in this change"),
+    "allowed": (
+        report(Verdict.PASS, rehearsal(), findings=(finding("slow", Severity.WARNING, allowed_reason="small"),)),
+        "1 migration rehearsed: nothing breaks, nobody waits longer than 40 ms",
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "expected"), HEADLINES.values(), ids=HEADLINES.keys())
+def test_the_deciding_fact_comes_first(value: Report, expected: str) -> None:
+    assert rendering.headline(value) == expected
+    assert rendering.comment(value).splitlines()[0] == rendering.MARKER
+    assert expected.replace("`", "").split(":")[0] in rendering.comment(value).splitlines()[1].replace("\\", "")
+    assert expected.split(":")[0] in rendering.text(value).splitlines()[0]
+
+
+def test_nobody_is_said_to_wait_for_nothing_where_locks_were_not_read() -> None:
+    outside = replace(rehearsal(), statements=(StatementResult(1, "x", 1.0, None, None),))
+
+    assert rendering.headline(report(Verdict.PASS, outside)) == "1 migration rehearsed: nothing breaks"
+
+
+@pytest.mark.parametrize("verdict", ["pass", "warn", "fail", "error", "nothing", "allowed"])
+def test_a_status_fits(verdict: str) -> None:
+    value = HEADLINES[verdict][0]
+
+    assert 0 < len(rendering.status(value)) <= 140
+    long = replace(value, findings=(finding("x" * 500),))
+    assert len(rendering.status(long)) <= 140
+
+
+def test_row_values_are_left_out_unless_asked_for() -> None:
+    assert "secret@example.org" not in rendering.to_json(FAILED) + rendering.comment(FAILED) + rendering.text(FAILED)
+    assert "secret@example.org" in rendering.to_json(FAILED, show_row_data=True)
+    assert "secret@example.org" in rendering.text(FAILED, show_row_data=True)
+
+
+def test_json_has_the_names_that_are_promised() -> None:
+    value = json.loads(rendering.to_json(FAILED))
+
+    assert value["schema_version"] == 1
+    assert value["verdict"] == "fail"
+    assert value["migrations"][0]["constraints"][0]["violations"] == 3
+    assert value["clone"]["seed"]["rows"] == 41_200_000
+
+
+HOSTILE = st.lists(
+    st.sampled_from(
+        [*"`|\\<>*_[]()!#@~-=+.:\n\r\t\"'$&", "\u202e", "\u200b", "a", "1", "@everyone", "<!-- migration-rehearsal -->", "</details>",
+         "<script>", "](http://x)", "```", "www.x.org", "#12", "\x1b[31m", "é", "\udc80"]
+    ),
+    max_size=12,
+).map("".join)  # fmt: skip
+_SPAN = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+
+
+def outside_code(markdown: str) -> str:
+    """What is left of Markdown when fenced blocks and code spans are taken out: what may be markup."""
+    without_blocks = re.sub(r"^(`{3,})sql\n.*?^\1$", "", markdown, flags=re.DOTALL | re.MULTILINE)
+    return "\n".join(_SPAN.sub("", line) for line in without_blocks.split("\n"))
+
+
+@given(HOSTILE)
+def test_no_name_breaks_out_of_the_comment(name: str) -> None:
+    value = report(
+        Verdict.FAIL,
+        rehearsal(name or "x", outcome=Outcome.FAILED),
+        findings=(finding(f"`{name.replace('`', 'ˋ')}` and {name}", instead=f"ALTER TABLE {name};"),),
+    )
+    plain = report(
+        Verdict.FAIL, rehearsal("x", outcome=Outcome.FAILED), findings=(finding("`x` and x", instead="ALTER TABLE x;"),)
+    )
+
+    markdown, expected = rendering.comment(value), rendering.comment(plain)
+
+    left = outside_code(markdown)
+    assert left.count(rendering.MARKER) == 1
+    for tag in ("<details>", "</details>", "<summary>", "<sub>"):
+        assert _unescaped(left, tag) == _unescaped(outside_code(expected), tag)
+    for foreign in ("<script>", "@everyone", "](http", "www.x"):
+        assert _unescaped(left, foreign) == 0
+    assert not re.search("[\u202a-\u202e\u200b\x1b]", markdown)
+    assert _table_shape(markdown) == _table_shape(expected)
+
+
+def _unescaped(text: str, piece: str) -> int:
+    return len(re.findall(r"(?<!\\)" + re.escape(piece), text))
+
+
+def _table_shape(markdown: str) -> list[int]:
+    """The number of cells of each table row: pipes that are not escaped."""
+    return [len(re.findall(r"(?<!\\)\|", line)) for line in markdown.splitlines() if line.startswith("| ")]
+
+
+def test_a_comment_is_never_too_long_and_says_what_was_cut() -> None:
+    many = tuple(rehearsal(f"a_rather_long_name_of_a_migration_{n}") for n in range(150))
+    wide = tuple(replace(m, tables=m.tables * 50, statements=m.statements * 50) for m in many)
+
+    text = rendering.comment(report(Verdict.PASS, *wide))
+
+    assert len(text) <= rendering.COMMENT_LIMIT
+    assert "in the JSON report" in text
+
+
+@settings(max_examples=20)
+@given(st.integers(min_value=1, max_value=300), st.integers(min_value=0, max_value=20_000))
+def test_findings_of_any_number_and_length_fit(count: int, length: int) -> None:
+    findings = tuple(finding("|" * length, instead="`" * length) for _ in range(count))
+
+    assert (
+        len(rendering.comment(report(Verdict.FAIL, rehearsal(outcome=Outcome.FAILED), findings=findings)))
+        <= rendering.COMMENT_LIMIT
+    )
+
+
+DURATIONS = {0.2: "under 1 ms", 12.4: "12 ms", 1900: "1.9 s", 130_000: "2 min 10 s"}
+
+
+@pytest.mark.parametrize(("ms", "shown"), DURATIONS.items())
+def test_durations(ms: float, shown: str) -> None:
+    assert rendering.duration(ms) == shown

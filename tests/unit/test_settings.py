@@ -1,0 +1,108 @@
+"""Inputs -> Settings; and the one list of inputs against action.yml, the README and the command line."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bot.cli import _parser
+from bot.errors import UsageError
+from bot.settings import INPUTS, Settings, action_settings, settings_from
+
+ROOT = Path(__file__).parents[2]
+RUNNER = {
+    "GITHUB_REPOSITORY": "o/r",
+    "GITHUB_EVENT_NAME": "pull_request",
+    "GITHUB_EVENT_PATH": "/event.json",
+    "INPUT_TOKEN": "ghs_secret",
+}
+
+
+def test_nothing_given_and_empty_strings_are_the_defaults() -> None:
+    assert settings_from({}) == settings_from({i.name: "" for i in INPUTS}) == Settings()
+
+
+def test_every_input_is_understood() -> None:
+    given = {
+        "seed": " prod.dump ",
+        "seed-sql": "extra.sql",
+        "layout": "flyway",
+        "migrations": "db/a\n\n db/b \n",
+        "clone-provider": "embedded",
+        "fail-on": "Warning",
+        "large-table-rows": "5_000",
+        "time-limit": "0.5",
+        "postgres-bin": "/opt/pg/bin",
+        "show-row-data": "true",
+    }
+
+    assert settings_from(given) == Settings(
+        seed="prod.dump",
+        seed_sql="extra.sql",
+        layout="flyway",
+        migrations=("db/a", "db/b"),
+        fail_on="warning",
+        large_table_rows=5000,
+        time_limit_s=30.0,
+        postgres_bin="/opt/pg/bin",
+        show_row_data=True,
+    )
+
+
+# input, wrong value -> a part of what is said
+WRONG = [
+    ("layout", "golang", "Did you mean 'golang-migrate'"),
+    ("clone-provider", "embeded", "Did you mean 'embedded'"),
+    ("clone-provider", "somewhere", "Choose one of: embedded"),
+    ("fail-on", "all", "Choose one of: error, warning, never"),
+    ("large-table-rows", "many", "Give a number greater than 0"),
+    ("large-table-rows", "nan", "Give a number greater than 0"),
+    ("time-limit", "-1", "Give a number greater than 0"),
+    ("show-row-data", "perhaps", "Say true or false"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "said"), WRONG)
+def test_a_wrong_value_is_named(name: str, value: str, said: str) -> None:
+    with pytest.raises(UsageError) as wrong:
+        settings_from({name: value})
+    assert said in str(wrong.value)
+
+
+def test_the_runners_environment() -> None:
+    found = action_settings(
+        RUNNER | {"INPUT_FAIL-ON": "warning", "INPUT_PULL-REQUEST": "12", "GITHUB_SERVER_URL": "https://h", "GITHUB_RUN_ID": "5"}
+    )
+
+    assert (found.settings.fail_on, found.pull_request, found.run_url) == ("warning", 12, "https://h/o/r/actions/runs/5")
+    assert "ghs_secret" not in repr(found)
+
+
+@pytest.mark.parametrize("missing", ["INPUT_TOKEN", "GITHUB_EVENT_PATH", "GITHUB_EVENT_NAME", "GITHUB_REPOSITORY"])
+def test_what_the_action_can_not_do_without(missing: str) -> None:
+    with pytest.raises(UsageError):
+        action_settings({key: value for key, value in RUNNER.items() if key != missing})
+
+
+def test_action_yml_has_these_inputs_and_no_others() -> None:
+    text = (ROOT / "action.yml").read_text()
+    section = text.split("\ninputs:\n")[1].split("\noutputs:\n")[0]
+    found = re.findall(
+        r'^  ([a-z-]+):\n    description: "(.*)"\n    required: false\n    default: "(.*)"$', section, re.MULTILINE
+    )
+
+    assert found == [(i.name, i.help, i.default) for i in INPUTS]
+
+
+def test_the_readme_has_a_row_for_each_input() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.*?) \| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+    assert [(name, text) for name, _default, text in rows] == [(i.name, i.help) for i in INPUTS]
+
+
+def test_every_flag_is_an_option_of_rehearse() -> None:
+    usage = _parser()._subparsers._group_actions[0].choices["rehearse"].format_help()  # type: ignore[union-attr,index,call-overload]
+
+    assert [i.flag for i in INPUTS if i.flag and i.flag not in usage] == []

@@ -1,0 +1,131 @@
+"""Splitting: where PostgreSQL and psql would end a statement, whatever stands in it."""
+
+from __future__ import annotations
+
+import pytest
+import sqlglot
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.sql import redacted, split
+
+# text -> the statements in it
+SPLITS = {
+    "two": ("SELECT 1; SELECT 2;", ["SELECT 1", "SELECT 2"]),
+    "no final semicolon": ("SELECT 1;\nSELECT 2", ["SELECT 1", "SELECT 2"]),
+    "empty": ("", []),
+    "only semicolons": (";;; ;", []),
+    "in a string": ("SELECT ';', 'it''s;'", ["SELECT ';', 'it''s;'"]),
+    "in an escape string": (r"SELECT E'\';', 1; SELECT 2", [r"SELECT E'\';', 1", "SELECT 2"]),
+    "a backslash in a plain string": (r"SELECT '\'; SELECT 2", [r"SELECT '\'", "SELECT 2"]),
+    "an escape string over two lines": ("SELECT E'a'\n  'b\\'; c'; SELECT 2", ["SELECT E'a'\n  'b\\'; c'", "SELECT 2"]),
+    "in a name": ('SELECT 1 AS "a;b""c"; SELECT 2', ['SELECT 1 AS "a;b""c"', "SELECT 2"]),
+    "in a comment": ("SELECT 1 -- ; '\n; SELECT 2 /* ; \" */", ["SELECT 1", "SELECT 2"]),
+    "in a nested comment": ("SELECT /* /* ; */ ; */ 1; SELECT 2", ["SELECT /* /* ; */ ; */ 1", "SELECT 2"]),
+    "dollar quotes": ("DO $$ BEGIN; END $$; SELECT 2", ["DO $$ BEGIN; END $$", "SELECT 2"]),
+    "tagged dollar quotes": ("SELECT $a$ ; $$ ; $b$ ; $a$; SELECT 2", ["SELECT $a$ ; $$ ; $b$ ; $a$", "SELECT 2"]),
+    "a dollar in a name": ("SELECT a$b$c; SELECT d$b$", ["SELECT a$b$c", "SELECT d$b$"]),
+    "parameters": ("SELECT $1; SELECT $2", ["SELECT $1", "SELECT $2"]),
+    "BEGIN ATOMIC": (
+        "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN a THEN 1 END; END; SELECT 2",
+        ["CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN a THEN 1 END; END", "SELECT 2"],
+    ),
+    "OR REPLACE PROCEDURE": (
+        "CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC SELECT 1; END; SELECT 2",
+        ["CREATE OR REPLACE PROCEDURE p() BEGIN ATOMIC SELECT 1; END", "SELECT 2"],
+    ),
+    "a transaction is no body": ("BEGIN; SELECT 1; END; SELECT 2", ["BEGIN", "SELECT 1", "END", "SELECT 2"]),
+    "a rule with two actions": (
+        "CREATE RULE r AS ON INSERT TO t DO ALSO (DELETE FROM a; DELETE FROM b); SELECT 2",
+        ["CREATE RULE r AS ON INSERT TO t DO ALSO (DELETE FROM a; DELETE FROM b)", "SELECT 2"],
+    ),
+    "COPY data": ("COPY t FROM stdin;\nit's; one\n\\.\nSELECT 2;", ["COPY t FROM stdin", "SELECT 2"]),
+    "COPY to stdout has no data": ("COPY t TO stdout; SELECT 2", ["COPY t TO stdout", "SELECT 2"]),
+    "an open quote holds the rest": ("SELECT 'a; SELECT 2;", ["SELECT 'a; SELECT 2;"]),
+    "an open dollar quote holds the rest": ("SELECT $$a; SELECT 2;", ["SELECT $$a; SELECT 2;"]),
+    "CRLF": ("SELECT 1;\r\n\r\nSELECT 2;\r\n", ["SELECT 1", "SELECT 2"]),
+    "names beyond ASCII": ("SELECT ä, \U0001f600; SELECT ö", ["SELECT ä, \U0001f600", "SELECT ö"]),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), SPLITS.values(), ids=SPLITS.keys())
+def test_split(text: str, expected: list[str]) -> None:
+    assert [s.sql for s in split(text).statements] == expected
+
+
+def test_lines_begin_at_the_first_word_not_at_a_comment() -> None:
+    text = "-- why\n\n/* and\n how */ SELECT 1;\r\nCOPY t FROM stdin;\n1\n2\n\\.\n  SELECT 2"
+
+    assert [(s.sql, s.line) for s in split(text).statements] == [("SELECT 1", 4), ("COPY t FROM stdin", 5), ("SELECT 2", 9)]
+
+
+def test_copy_data_is_what_stands_before_the_end_mark() -> None:
+    statements = split("COPY t FROM stdin;\na\tb\n\\N\tc\n\\.\nSELECT 1").statements
+
+    assert [s.copy_data for s in statements] == ["a\tb\n\\N\tc\n", None]
+
+
+def test_meta_commands_are_found_by_name_and_line() -> None:
+    script = split("\\i other.sql\nSELECT 1; \\echo done; hm\nSELECT 'no \\d here', E'\\n' -- \\x\n\\gexec\n")
+
+    assert [(m.name, m.line) for m in script.meta_commands] == [("\\i", 1), ("\\echo", 2), ("\\gexec", 4)]
+
+
+def test_directives_are_read_from_comments() -> None:
+    script = split(
+        "-- rehearsal: allow table-rewritten small on the day\nSELECT '-- rehearsal: allow x y';\n--rehearsal:expect true"
+    )
+
+    assert [(d.verb, d.text, d.line) for d in script.directives] == [
+        ("allow", "table-rewritten small on the day", 1),
+        ("expect", "true", 3),
+    ]
+
+
+_PIECES = st.lists(
+    st.sampled_from(
+        ["SELECT 1", ";", "'", "''", '"', "$$", "$a$", "(", ")", "--", "/*", "*/", "\n", "\r\n", " ", "\\", "E'", "BEGIN", "END",
+         "CREATE FUNCTION f()", "COPY t FROM stdin;\n", "\\.\n", "ä", "\ufeff", "CASE"]
+    ),
+    max_size=30,
+).map("".join)  # fmt: skip
+
+
+@given(_PIECES)
+def test_every_slice_is_a_piece_of_the_text_on_its_line_and_in_order(text: str) -> None:
+    end = 0
+    for statement in split(text).statements:
+        assert text[statement.start : statement.end] == statement.sql
+        assert statement.start >= end
+        assert statement.line == 1 + text.count("\n", 0, statement.start)
+        end = statement.end
+
+
+_WORDS = st.sampled_from(["SELECT", "a", "'x;y'", '"n;m"', "/* ; */", "1.5", "$$ ; $$", "::int", ",", "(1)", "-- c\n"])
+_STATEMENTS = st.lists(_WORDS, min_size=1, max_size=6).map(lambda words: "SELECT 1, " + " ".join(words))
+
+
+@given(st.lists(_STATEMENTS, min_size=1, max_size=6))
+def test_splits_where_sqlglots_tokenizer_sees_semicolons(statements: list[str]) -> None:
+    text = ";\n".join(statements)
+    semicolons = [t for t in sqlglot.tokenize(text, read="postgres") if t.token_type.name == "SEMICOLON"]
+
+    assert len(split(text).statements) == len(semicolons) + 1
+
+
+# statement -> as it is shown
+REDACTED = {
+    "literals": ("UPDATE t SET a = 'x', b = 12 WHERE c = $$y$$", "UPDATE t SET a = $1, b = $2 WHERE c = $3"),
+    "one line": ("SELECT a\n  -- secret 'x'\n  FROM t", "SELECT a FROM t"),
+    "names stay": ('ALTER TABLE "My Table" ADD c int', 'ALTER TABLE "My Table" ADD c int'),
+    "what can't be read": ("SELECT 'open", "SELECT …"),
+}
+
+
+@pytest.mark.parametrize(("sql", "shown"), REDACTED.values(), ids=REDACTED.keys())
+def test_redacted(sql: str, shown: str) -> None:
+    assert redacted(sql) == shown
+
+
+def test_a_long_statement_is_cut() -> None:
+    assert len(redacted("SELECT " + "a, " * 100_000)) <= 200
