@@ -9,9 +9,13 @@ import pytest
 
 from bot.cli import _parser
 from bot.errors import UsageError
+from bot.layouts import LAYOUTS
+from bot.rules import BAD_DIRECTIVE, HISTORY_CHANGED, RULES
 from bot.settings import INPUTS, Settings, action_settings, settings_from
 
 ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+ACTION_YML = (ROOT / "action.yml").read_text()
 RUNNER = {
     "GITHUB_REPOSITORY": "o/r",
     "GITHUB_EVENT_NAME": "pull_request",
@@ -87,8 +91,7 @@ def test_what_the_action_can_not_do_without(missing: str) -> None:
 
 
 def test_action_yml_has_these_inputs_and_no_others() -> None:
-    text = (ROOT / "action.yml").read_text()
-    section = text.split("\ninputs:\n")[1].split("\noutputs:\n")[0]
+    section = ACTION_YML.split("\ninputs:\n")[1].split("\noutputs:\n")[0]
     found = re.findall(
         r'^  ([a-z-]+):\n    description: "(.*)"\n    required: false\n    default: "(.*)"$', section, re.MULTILINE
     )
@@ -97,9 +100,33 @@ def test_action_yml_has_these_inputs_and_no_others() -> None:
 
 
 def test_the_readme_has_a_row_for_each_input() -> None:
-    rows = re.findall(r"^\| `([a-z-]+)` \| (.*?) \| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    section = README.split("\n## Inputs\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.*?) \| (.*) \|$", section, re.MULTILINE)
 
     assert [(name, text) for name, _default, text in rows] == [(i.name, i.help) for i in INPUTS]
+    told = {name: default.strip("`") for name, default, _text in rows if default.startswith("`")}
+    assert told == {i.name: i.default for i in INPUTS if i.default and "$" not in i.default}
+
+
+def test_the_readme_names_every_output() -> None:
+    outputs = re.findall(r"^  ([a-z]+):$", ACTION_YML.split("\noutputs:\n")[1].split("\nruns:\n")[0], re.MULTILINE)
+    (line,) = [line for line in README.splitlines() if line.startswith("Outputs:")]
+
+    assert re.findall(r"`([a-z]+)`", line) == outputs
+
+
+def test_the_readme_names_every_rule() -> None:
+    section = README.split("\n## What it finds\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\w+) \| (.*) \|$", section, re.MULTILINE)
+
+    assert rows[: len(RULES)] == [(rule.id, str(rule.severity), rule.title) for rule in RULES]
+    assert [name for name, _severity, _text in rows[len(RULES) :]] == [HISTORY_CHANGED, BAD_DIRECTIVE]
+
+
+def test_the_readme_names_every_layout() -> None:
+    section = README.split("\n## Which files\n")[1].split("\n## ")[0]
+
+    assert re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE) == [layout.name for layout in LAYOUTS]
 
 
 def test_every_flag_is_an_option_of_rehearse() -> None:
