@@ -31,7 +31,7 @@ lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases tests examples
+	$(BIN)/mypy --explicit-package-bases tests examples docs
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .

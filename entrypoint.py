@@ -24,7 +24,9 @@ def main() -> int:
         print(f"::add-mask::{settings.token}", flush=True)
         return run_action(settings, make_github=github_of)
     except RehearsalError as error:
-        print(f"::error title=migration-rehearsal::{' '.join(error.lines())}", flush=True)
+        print(
+            "::error title=migration-rehearsal::" + " ".join(error.lines()).replace("%", "%25").replace("\n", "%0A"), flush=True
+        )
         return error.exit_status
     except KeyboardInterrupt:
         print("stopped", flush=True)

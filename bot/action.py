@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from bot import delivery
 from bot.discovery import plan_changes
-from bot.errors import EventError, RehearsalError
+from bot.errors import EventError, RehearsalError, as_fault
 from bot.event import read_event
 from bot.github_client import GitHub
 from bot.model import Ignored, Plan, PullRequest, Report
@@ -20,12 +20,13 @@ from bot.progress import Progress
 from bot.run import error_report, rehearse_plan
 from bot.settings import ActionSettings
 from bot.verdict import exit_status
+from bot.words import count
 
 
 def run_action(settings: ActionSettings, *, make_github: Callable[[ActionSettings], GitHub], out: TextIO = sys.stdout) -> int:
     """Rehearses what the event asks for and delivers the report; gives the exit status.
 
-    A rehearsal that could not be done is delivered as well, so that the required status never stays pending.
+    Whatever happens is delivered, also a cancelled run and a fault of our own, so that the required status never stays pending.
     """
     event = read_event(
         settings.event_name,
@@ -42,11 +43,14 @@ def run_action(settings: ActionSettings, *, make_github: Callable[[ActionSetting
         try:
             report = _rehearse(pull, settings, github, out)
         except RehearsalError as error:
-            _say(error, out)
-            delivery.deliver(github, pull, error_report(error, pull), settings, out=out)
-            return error.exit_status
+            report = error_report(error, pull)
+        except KeyboardInterrupt:
+            delivery.cancelled(github, pull, settings)
+            raise
+        except Exception as fault:  # noqa: BLE001  a fault of ours must not look like a failed migration
+            report = error_report(as_fault(fault), pull)
         delivery.deliver(github, pull, report, settings, out=out)
-        return exit_status(report.verdict)
+        return report.exit_status or exit_status(report.verdict)
 
 
 def github_of(settings: ActionSettings) -> GitHub:
@@ -55,11 +59,13 @@ def github_of(settings: ActionSettings) -> GitHub:
 
 
 def _rehearse(pull: PullRequest, settings: ActionSettings, github: GitHub, out: TextIO) -> Report:
+    if settings.wrong:
+        raise settings.wrong
     plan = _plan(pull, settings, github)
-    print(f"{len(plan.migrations)} new migrations ({plan.reason})", file=out, flush=True)
+    print(f"{count(len(plan.migrations), 'new migration')} ({plan.reason})", file=out, flush=True)
     if plan.migrations:
-        delivery.announce(github, pull, settings, out=out)
-    return rehearse_plan(plan, _in_workspace(settings), Progress(out), pull)
+        delivery.announce(github, pull, settings)
+    return rehearse_plan(plan, settings.settings, Progress(out), pull)
 
 
 def _plan(pull: PullRequest, settings: ActionSettings, github: GitHub) -> Plan:
@@ -86,16 +92,6 @@ def _completed(pull: PullRequest, github: GitHub) -> PullRequest:
     return github.pull_of_commit(pull.head_sha) or replace(pull, base_sha=github.branch_sha(pull.base_ref))
 
 
-def _in_workspace(settings: ActionSettings) -> Any:
-    """Paths of inputs are relative to the workspace."""
-    inner = settings.settings
-
-    def resolve(path: str | None) -> str | None:
-        return path if path is None or "://" in path else str(Path(settings.workspace, path))
-
-    return replace(inner, seed=resolve(inner.seed), seed_sql=resolve(inner.seed_sql))
-
-
 def _payload(path: str) -> dict[str, Any]:
     try:
         payload = json.loads(Path(path).read_bytes())
@@ -106,8 +102,3 @@ def _payload(path: str) -> dict[str, Any]:
     if not isinstance(payload, dict):
         raise EventError(f"The event in {path} is not an object.")
     return payload
-
-
-def _say(error: RehearsalError, out: TextIO) -> None:
-    for line in error.lines():
-        print(line, file=out, flush=True)

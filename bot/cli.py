@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bot import __version__
-from bot.errors import RehearsalError, UsageError
+from bot.errors import RehearsalError, UsageError, as_fault
 
 if TYPE_CHECKING:
     from bot.model import Plan, Report
@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone: `… | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as fault:  # noqa: BLE001  exit status 1 would say that a migration fails
+        return _say_error(as_fault(fault), options)
 
 
 def stop_in_order_on_sigterm() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 from bot import report as rendering
-from bot.errors import UsageError
+from bot.errors import GitHubError, UsageError
 from bot.github_client import GitHub, Refused
 from bot.model import Finding, PullRequest, Report, Severity, Verdict
 from bot.report import MARKER, counts
@@ -19,12 +20,16 @@ _STATES = {Verdict.PASS: "success", Verdict.WARN: "success", Verdict.FAIL: "fail
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTICE: "notice"}
 
 
-def announce(github: GitHub, pull: PullRequest, settings: ActionSettings, *, out: TextIO = sys.stdout) -> None:
+def announce(github: GitHub, pull: PullRequest, settings: ActionSettings) -> None:
     """Sets the status to pending, so that the commit shows that somebody is at it."""
-    try:
+    with suppress(Refused):  # said when the report is delivered
         github.set_status(pull.head_sha, "pending", "Rehearsing the migrations …", CONTEXT, settings.run_url)
-    except Refused:
-        _say_refused(pull, out)
+
+
+def cancelled(github: GitHub, pull: PullRequest, settings: ActionSettings) -> None:
+    """Ends the status of a run that is being stopped; the runner gives us a few seconds."""
+    with suppress(Refused, GitHubError):
+        github.set_status(pull.head_sha, "error", "Cancelled before the rehearsal was done", CONTEXT, settings.run_url)
 
 
 def deliver(github: GitHub, pull: PullRequest, report: Report, settings: ActionSettings, *, out: TextIO = sys.stdout) -> None:

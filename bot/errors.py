@@ -1,6 +1,7 @@
 """What can go wrong, as a tree; each error says what happened, why, and what to do.
 
     RehearsalError                 anything we can explain; `exit_status` says how the program ends
+    ├── FaultError          (3)    a fault of this program
     ├── UsageError          (2)    wrong command line, input, configuration or migration file
     │   ├── EventError             the action was started by something that it can't work with
     │   └── MigrationFileError     a migration file that can't be read as its tool would read it
@@ -15,6 +16,8 @@ A migration that fails is none of these: it is the answer (exit status 1).
 
 from __future__ import annotations
 
+import traceback
+
 
 class RehearsalError(Exception):
     """Something the program can explain: `what` happened and `why`, and `advice`: what to do about it."""
@@ -28,6 +31,21 @@ class RehearsalError(Exception):
     def lines(self) -> list[str]:
         """The message for a terminal: one line each for what, why and what to do."""
         return [part for part in (self.what, self.why, self.advice and f"→ {self.advice}") if part]
+
+
+class FaultError(RehearsalError):
+    """A fault of this program: what it did not expect."""
+
+
+def as_fault(fault: Exception) -> FaultError:
+    """What nobody expected -> an error that says where it happened. The exception's own text is left out: it may hold data."""
+    frames = traceback.extract_tb(fault.__traceback__)
+    ours = [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames]
+    return FaultError(
+        f"A fault of migration-rehearsal itself: {type(fault).__name__}.",
+        why="In " + " < ".join(reversed(ours[-6:])) + ".",
+        advice="Please report it with these lines; nothing is said about the migrations.",
+    )
 
 
 class UsageError(RehearsalError):

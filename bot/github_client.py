@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ class GitHub:
         from github import Auth, Github  # noqa: PLC0415  0.4 s that only the action pays
         from github.GithubRetry import GithubRetry  # noqa: PLC0415
 
+        logging.getLogger("github").setLevel(logging.CRITICAL)  # it tells of each retry and refusal; we say what matters
         retry = GithubRetry(
             total=4,
             backoff_factor=0.5,

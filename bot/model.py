@@ -324,5 +324,6 @@ class Report:
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()  # what a reader should know of how it was done: roles created, seed assumed, …
     error: tuple[str, ...] = ()
+    exit_status: int = 0  # of the error, when the verdict is `error`
     total_ms: float = 0.0
     schema_version: int = 1

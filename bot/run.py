@@ -43,6 +43,7 @@ from bot.rules import Policy, judge
 from bot.settings import Settings
 from bot.sql import split
 from bot.verdict import conclude
+from bot.words import count
 
 _EXTENSION = re.compile(r'create\s+extension\s+(?:if\s+not\s+exists\s+)?(?:"(?P<quoted>[^"]+)"|(?P<plain>[\w-]+))', re.IGNORECASE)
 _NAMESPACE = uuid.UUID("6a1f2f0e-3f57-5d0c-9a55-8f5a5a1c7f31")
@@ -76,7 +77,7 @@ def rehearse_plan(plan: Plan, settings: Settings, progress: Progress, pull: Pull
         clone=CloneFacts(provider.name, binaries.version, facts, clone.acquire_ms),
         migrations=tuple(rehearsals),
         findings=findings,
-        notes=(plan.reason, *notes),
+        notes=(*notes, f"Layout {plan.reason}."),
         total_ms=round((time.monotonic() - began) * 1000, 3),
     )
 
@@ -84,7 +85,7 @@ def rehearse_plan(plan: Plan, settings: Settings, progress: Progress, pull: Pull
 def error_report(error: RehearsalError, pull: PullRequest | None = None) -> Report:
     """The report of a rehearsal that could not be done."""
     run = _run_facts(Plan(()), Settings(), None, pull)
-    return Report(Verdict.ERROR, run, error=tuple(error.lines()))
+    return Report(Verdict.ERROR, run, error=tuple(error.lines()), exit_status=error.exit_status)
 
 
 def _look_into_seed(plan: Plan, settings: Settings, folder: Path, progress: Progress) -> tuple[seeds.SeedFile | None, Binaries]:
@@ -136,14 +137,14 @@ def _make_seed(
 def _what_base_gave(plan: Plan) -> str:
     if not plan.base:
         return "No seed was given, and there are no earlier migrations: rehearsed on an empty database."
-    return f"No seed was given: rehearsed on what the {len(plan.base)} earlier migrations make, which hold no data of production."
+    return f"No seed was given: rehearsed on what {count(len(plan.base), 'earlier migration')} made, without data of production."
 
 
 def _replay(server: Server, base: tuple[Migration, ...], settings: Settings, progress: Progress) -> None:
     if not base:
         return
     limits = Limits(settings.time_limit_s)
-    with progress.step(f"apply the {len(base)} migrations of the base"), ExitStack() as stack:
+    with progress.step(f"apply {count(len(base), 'migration')} of the base"), ExitStack() as stack:
         connection: psycopg.Connection | None = None
         for migration in base:
             if connection is None or not named(migration.layout).one_session:

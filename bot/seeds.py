@@ -92,7 +92,7 @@ def open_seed(source: str, folder: Path, newest: Binaries, progress: Progress) -
         if not path.exists():
             raise SeedError(
                 f"The seed {source} does not exist.",
-                advice="Give the path of a dump made by pg_dump, or an https URL; paths are relative to the working directory.",
+                advice="Give the path of a dump made by pg_dump (relative to the working directory), or an https URL.",
             )
     kind = _kind(path, source)
     with progress.step(f"look into the seed {path.name} ({kind})", _size(path)) as advance:

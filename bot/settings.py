@@ -63,6 +63,7 @@ class ActionSettings:
     """What the action knows besides: where GitHub is, what started it, and where its answers go."""
 
     settings: Settings
+    wrong: UsageError | None  # an input that can't be understood: said on the pull request, so that its author sees it
     token: str = field(repr=False)
     event_name: str
     event_path: str
@@ -110,10 +111,17 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
     number = inputs["pull-request"].strip()
     if number and not number.isdigit():
         raise UsageError(f"The input pull-request is {number!r}, which is no number.", advice="Give it as in `pull-request: 42`.")
+    settings, comment, wrong = Settings(), True, None
+    try:
+        settings = settings_from(inputs)
+        comment = _flag({name: value for name, value in inputs.items() if value}, "comment")
+    except UsageError as error:
+        wrong = error
     server, repository = environment.get("GITHUB_SERVER_URL"), _needed(environment, "GITHUB_REPOSITORY")
     run_id = environment.get("GITHUB_RUN_ID")
     return ActionSettings(
-        settings=settings_from(inputs),
+        settings=settings,
+        wrong=wrong,
         token=token,
         event_name=_needed(environment, "GITHUB_EVENT_NAME"),
         event_path=_needed(environment, "GITHUB_EVENT_PATH"),
@@ -122,7 +130,7 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
         api_url=environment.get("GITHUB_API_URL") or "https://api.github.com",
         workspace=environment.get("GITHUB_WORKSPACE") or ".",
         run_url=f"{server}/{repository}/actions/runs/{run_id}" if server and run_id else None,
-        comment=_flag({k: v for k, v in inputs.items() if v}, "comment"),
+        comment=comment,
         report=inputs["report"].strip() or "migration-rehearsal.json",
         pull_request=int(number) if number else None,
         output_path=environment.get("GITHUB_OUTPUT"),

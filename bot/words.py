@@ -19,9 +19,9 @@ def count(number: int, noun: str) -> str:
 
 
 def duration(ms: float) -> str:
-    """Milliseconds as a reader takes them in."""
+    """Milliseconds as a reader takes them in; less than one counts as one."""
     if ms < 1000:
-        return f"{ms:.0f} ms" if ms >= 1 else "under 1 ms"
+        return f"{ms:.0f} ms" if ms >= 1 else "1 ms" if ms > 0 else "0 ms"
     seconds = ms / 1000
     return f"{seconds:.1f} s" if seconds < 120 else f"{int(seconds) // 60} min {int(seconds) % 60} s"
 

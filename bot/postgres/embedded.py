@@ -119,6 +119,7 @@ def _start(binaries: Binaries, account: Account, folder: Path) -> subprocess.Pop
         "max_prepared_transactions": "10",  # a migration may use PREPARE TRANSACTION, as on many a production server
         "max_locks_per_transaction": "1024",  # a migration over thousands of partitions
         "jit": "off",
+        "dynamic_shared_memory_type": "mmap",  # a container's /dev/shm has 64 MB: too little for a parallel index build
         "log_min_messages": "fatal",
         "log_min_error_statement": "panic",  # statements hold data
     }
@@ -169,19 +170,18 @@ def _copy_fresh_data(binaries: Binaries, account: Account, folder: Path) -> None
         _initdb(binaries, account, fresh)
     shutil.copytree(fresh, folder / "data", symlinks=True)
     (folder / "data").chmod(0o700)
-    if os.geteuid() == 0:
-        for path, _folders, files in os.walk(folder):
-            for name in [path, *(os.path.join(path, file) for file in files)]:  # noqa: PTH118  a thousand files
-                os.chown(name, account.uid, account.gid, follow_symlinks=False)
+    _give(folder, account.uid, account.gid)
 
 
 def _initdb(binaries: Binaries, account: Account, fresh: Path) -> None:
-    fresh.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix="mr-"))
+    """Makes a fresh data folder in the cache. It ends up ours: no later migration, whose server runs as that account, may
+    change what the next server starts from.
+    """
+    building = fresh.with_name(f"{fresh.name}.{os.getpid()}")
+    building.mkdir(parents=True, mode=0o700)
     try:
-        if os.geteuid() == 0:
-            os.chown(building, account.uid, account.gid)
-        command = [binaries.tool("initdb"), "-D", str(building / "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+        _give(building, account.uid, account.gid)
+        command = [binaries.tool("initdb"), "-D", str(building), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
         command += ["--locale=C.UTF-8", "--no-sync", "--no-instructions"]
         if binaries.major >= 18:
             command.append("--no-data-checksums")  # on by default since 18; nothing here outlives the run
@@ -190,11 +190,19 @@ def _initdb(binaries: Binaries, account: Account, fresh: Path) -> None:
         )
         if done.returncode != 0:
             raise ServerError("initdb could not make a data folder.", why=done.stderr.strip()[-500:])
-        kept = fresh.with_name(f"{fresh.name}.{os.getpid()}")
-        shutil.copytree(building / "data", kept, symlinks=True)
-        publish(kept, fresh)
+        _give(building, os.geteuid(), os.getegid())
+        publish(building, fresh)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _give(folder: Path, uid: int, gid: int) -> None:
+    """Makes somebody the owner of a folder and all that is in it. Only root can, and only root has to."""
+    if os.geteuid() != 0:
+        return
+    for path, _folders, files in os.walk(folder):
+        for name in [path, *(os.path.join(path, file) for file in files)]:  # noqa: PTH118  a thousand files
+            os.chown(name, uid, gid, follow_symlinks=False)
 
 
 def _shared_buffers_mb() -> int:

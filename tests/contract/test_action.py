@@ -18,7 +18,10 @@ from tests.contract.fake_github import Access, FakeGitHub, Pull, Repo
 from tests.fix_postgres import POSTGRES_BIN
 
 BOT = "github-actions[bot]"
-SEED = "CREATE TABLE orders (id int PRIMARY KEY, email text);\nINSERT INTO orders SELECT n, nullif(n % 3, 0) FROM generate_series(1, 90) n;\n"
+SEED = """
+CREATE TABLE orders (id int PRIMARY KEY, email text);
+INSERT INTO orders SELECT n, nullif(n % 3, 0) FROM generate_series(1, 90) n;
+"""
 GOOD = {"db/migrations/1_total.sql": "ALTER TABLE orders ADD total int DEFAULT 0;\n"}
 BAD = {"db/migrations/1_email.sql": "-- everybody has one\nALTER TABLE orders ALTER email SET NOT NULL;\n"}
 
@@ -84,7 +87,8 @@ BASE_FILES = {"README.md": "shop", "app.py": "pass"}
 
 
 @pytest.fixture
-def action(github: FakeGitHub, tmp_path: Path) -> Action:
+def action(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Action:
+    monkeypatch.chdir(tmp_path)
     repo = github.add_repo("octo/shop")
     base = repo.commit(BASE_FILES)
     repo.set_branch("main", base)
@@ -261,7 +265,7 @@ def test_comments_can_be_turned_off(action: Action) -> None:
     ("how", "when"),
     [("500", "before"), ("500", "after"), ("drop", "before"), ("drop", "after"), ("502", "after"), ("429", "before")],
 )
-def test_a_comment_whose_answer_was_lost_is_not_posted_twice(action: Action, how: str, when: str) -> None:
+def test_a_comment_whose_answer_was_lost_is_not_posted_twice(action: Action, how: Any, when: Any) -> None:
     pull = action.open_pull(GOOD)
     action.github.fail("POST", r"/comments$", how=how, when=when, retry_after=1)
 
@@ -296,6 +300,8 @@ WRONG: dict[str, tuple[dict[str, str | bytes], dict[str, str], int, str]] = {
     "seed that is not there": (dict(GOOD), {"seed": "gone.dump"}, 3, "does not exist"),
     "seed over http": (dict(GOOD), {"seed": "http://example.org/x"}, 2, "can't be fetched over http"),
     "report outside": ({}, {"report": "../x.json"}, 2, "leaves the workspace"),
+    "an input": (dict(GOOD), {"fail_on": "sometimes"}, 2, "Choose one of: error, warning, never"),
+    "a layout": (dict(GOOD), {"layout": "flywya"}, 2, "Did you mean"),
 }
 
 
@@ -339,3 +345,29 @@ def test_an_event_that_asks_for_nothing(action: Action) -> None:
 
     assert (status, action.github.requests) == (0, [])
     assert "Nothing to rehearse" in log
+
+
+def test_a_cancelled_run_does_not_leave_the_status_pending(action: Action, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bot.action.rehearse_plan", stop)
+    pull = action.open_pull(GOOD)
+
+    with pytest.raises(KeyboardInterrupt):
+        action.run_pull(pull)
+    assert action.status(pull.head_sha)[1:] == ("error", "Cancelled before the rehearsal was done")
+
+
+def test_a_fault_of_ours_is_no_failed_migration_and_tells_no_data(action: Action, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(*_arguments: object) -> None:
+        raise ZeroDivisionError("secret@example.org")
+
+    monkeypatch.setattr("bot.action.rehearse_plan", stumble)
+    pull = action.open_pull(GOOD)
+
+    status, log = action.run_pull(pull)
+
+    assert (status, action.status(pull.head_sha)[1]) == (3, "error")
+    assert "A fault of migration-rehearsal itself: ZeroDivisionError" in log
+    assert "secret" not in log + action.comments()[0]

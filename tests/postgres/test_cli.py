@@ -21,7 +21,10 @@ from docs.make_schema import schema_text
 from tests.fix_postgres import POSTGRES_BIN
 
 ROOT = Path(__file__).parents[2]
-SEED = "CREATE TABLE orders (id int PRIMARY KEY, email text);\nINSERT INTO orders SELECT n, nullif(n % 3, 0) FROM generate_series(1, 90) n;\n"
+SEED = """
+CREATE TABLE orders (id int PRIMARY KEY, email text);
+INSERT INTO orders SELECT n, nullif(n % 3, 0) FROM generate_series(1, 90) n;
+"""
 GOOD = "ALTER TABLE orders ADD total int DEFAULT 0;\nUPDATE orders SET total = 1;\n"
 BAD = "ALTER TABLE orders ALTER email SET NOT NULL"
 

@@ -157,7 +157,7 @@ def test_counts_rows_that_break_what_was_added_not_valid(stage: Stage, sql: str,
 
 
 def test_counts_every_constraint_of_a_statement_not_only_the_first(stage: Stage) -> None:
-    sql = "ALTER TABLE users ADD CONSTRAINT a CHECK (age < 50), ADD CONSTRAINT b CHECK (org > 0), ADD CONSTRAINT fine CHECK (id > 0)"
+    sql = "ALTER TABLE users ADD CONSTRAINT a CHECK (age < 50), ADD CONSTRAINT b CHECK (org > 0), ADD CONSTRAINT c CHECK (id > 0)"
 
     (rehearsal,) = stage.rehearse(SEED, sql)
 

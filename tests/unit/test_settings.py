@@ -130,6 +130,6 @@ def test_the_readme_names_every_layout() -> None:
 
 
 def test_every_flag_is_an_option_of_rehearse() -> None:
-    usage = _parser()._subparsers._group_actions[0].choices["rehearse"].format_help()  # type: ignore[union-attr,index,call-overload]
+    usage = _parser()._subparsers._group_actions[0].choices["rehearse"].format_help()  # type: ignore[union-attr,index]
 
     assert [i.flag for i in INPUTS if i.flag and i.flag not in usage] == []
