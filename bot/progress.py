@@ -24,8 +24,10 @@ class Progress:
         self._live = not quiet and self._stream.isatty()
 
     @contextmanager
-    def step(self, text: str, total_bytes: int | None = None) -> Iterator[Advance]:
-        """Frames one step; the callback it gives takes the number of bytes done since the last call."""
+    def step(self, text: str, total_bytes: int | None = None, *, only_if_long: bool = False) -> Iterator[Advance]:
+        """Frames one step; the callback it gives takes the number of bytes done since the last call. `only_if_long`: no line
+        of its own if it took less than a second.
+        """
         if self._quiet:
             yield lambda _done: None
         elif self._live:
@@ -38,12 +40,9 @@ class Progress:
             except BaseException:
                 print(f"{text} … failed after {time.monotonic() - begin:.1f} s", file=self._stream, flush=True)
                 raise
-            print(f"{text} … {time.monotonic() - begin:.1f} s", file=self._stream, flush=True)
-
-    def note(self, text: str) -> None:
-        """Says something that a reader should know even when all goes well."""
-        if not self._quiet:
-            print(text, file=self._stream, flush=True)
+            took_s = time.monotonic() - begin
+            if took_s >= 1 or not only_if_long:
+                print(f"{text} … {took_s:.1f} s", file=self._stream, flush=True)
 
     @contextmanager
     def _live_step(self, text: str, total_bytes: int | None) -> Iterator[Advance]:

@@ -32,6 +32,7 @@ from bot.postgres.catalog import Snapshot, take_snapshot
 from bot.postgres.counts import Counts, Ledger, columns_by_table, count_table
 from bot.postgres.locks import LockWatch
 from bot.postgres.violations import broken_at_commit, count_violations, diagnose
+from bot.progress import Progress
 from bot.sql import BOM, Script, Statement, redacted, split
 
 # Statements that can fail on existing rows are run behind a savepoint, so that afterwards the rows can be counted in the state
@@ -88,14 +89,20 @@ class Run:
     transaction: Transaction
     one_query: bool  # a single statement sent by itself: even an implicit transaction has no block then
     began: float = field(default_factory=time.monotonic)
+    ended: float | None = None
     looking_s: float = 0.0  # spent on looking, not on the migration
     results: list[StatementResult] = field(default_factory=list)
     explicit: bool = False  # inside a BEGIN of the file's own
     committed: bool = False  # something of the file is there to stay
 
     def now_ms(self) -> float:
-        """The migration's own clock: it stands still while we look."""
-        return (time.monotonic() - self.began - self.looking_s) * 1000
+        """The migration's own clock: it stands still while we look, and at its end."""
+        return ((self.ended or time.monotonic()) - self.began - self.looking_s) * 1000
+
+    def stop(self) -> None:
+        """The migration is at its end, and holds no lock any more."""
+        self.watch.release(self.now_ms())
+        self.ended = time.monotonic()
 
     @contextmanager
     def looking(self) -> Iterator[None]:
@@ -120,66 +127,74 @@ def rehearse(
     before: Snapshot,
     ledger: Ledger,
     limits: Limits,
+    progress: Progress,
 ) -> tuple[Rehearsal, Snapshot]:
     """Runs a migration on `connection` and reports it; gives the snapshot after it too.
 
     `observer` is a second connection to the same clone with `search_path = pg_catalog`; `before` is the clone's snapshot;
     `ledger` knows what its tables held. The connection is left outside any transaction.
     """
-    script = split(migration.text)
-    error: SqlError | None = None
-    refused: tuple[ConstraintChange, ...] = ()
-    run = None
-    transaction = Transaction.SINGLE
-    try:
-        transaction = named(migration.layout).transaction(migration.text, script)
-        run = _start(connection, observer, limits, transaction, script)
-        with _deadline(connection, limits.migration_s) as expired:
-            _run_script(run, script, migration.text, expired)
-    except ToolRefusal as refusal:
-        error = SqlError("", str(refusal), refusal.line)
-    except MigrationFailed as failed:
-        error, refused = failed.error, failed.constraints
-    duration_ms = run.now_ms() if run else 0.0
-    _end_everything(connection)
-    if run:
-        run.watch.release(duration_ms)
-    after = take_snapshot(observer)
-    facts = _facts(observer, before, after, ledger, limits, run)
+    with progress.step(f"rehearse {migration.path}"):
+        done = _perform(migration, connection, observer, limits)
+        after = take_snapshot(observer)
+    with progress.step(f"count what {migration.path} touched", only_if_long=True):
+        facts = _facts(observer, before, after, ledger, limits, done.run)
+    run = done.run
     rehearsal = Rehearsal(
         path=migration.path,
         version=migration.version,
         layout=migration.layout,
-        outcome=Outcome.FAILED if error else Outcome.APPLIED,
-        transaction=transaction,
-        duration_ms=round(duration_ms, 3),
-        error=error,
+        outcome=Outcome.FAILED if done.error else Outcome.APPLIED,
+        transaction=done.transaction,
+        duration_ms=round(run.now_ms(), 3) if run else 0.0,
+        error=done.error,
         statements=tuple(replace(r, sql=redacted(r.sql)) for r in run.results) if run else (),
-        statements_total=len(script.statements),
+        statements_total=len(done.script.statements),
         locks=run.watch.strongest() if run else (),
         tables=facts.tables,
         columns=facts.columns,
-        constraints=_merged(refused, facts.constraints, before),
+        constraints=_merged(done.refused, facts.constraints, before),
         schema=diff.schema_changes(before, after),
         untouched_tables=len(diff.roots(after)) - len(facts.tables),
     )
     return rehearsal, after
 
 
-def apply(migration: Migration, connection: psycopg.Connection, limits: Limits) -> SqlError | None:
-    """Runs a migration as its tool would, unwatched; gives the error if it fails. For what the base branch already has."""
+@dataclass(frozen=True, slots=True)
+class _Performed:
+    """A migration that was run: how, and how far it came. `run` is None when its tool would not have begun."""
+
+    script: Script
+    transaction: Transaction
+    run: Run | None
+    error: SqlError | None = None
+    refused: tuple[ConstraintChange, ...] = ()
+
+
+def _perform(
+    migration: Migration, connection: psycopg.Connection, observer: psycopg.Connection | None, limits: Limits
+) -> _Performed:
+    """Runs a migration's statements as its tool would, and leaves the connection outside any transaction."""
     script = split(migration.text)
     try:
-        run = _start(connection, None, limits, named(migration.layout).transaction(migration.text, script), script)
+        transaction = named(migration.layout).transaction(migration.text, script)
+    except ToolRefusal as refusal:
+        return _Performed(script, Transaction.SINGLE, None, SqlError("", str(refusal), refusal.line))
+    run = _start(connection, observer, limits, transaction, script)
+    try:
         with _deadline(connection, limits.migration_s) as expired:
             _run_script(run, script, migration.text, expired)
-    except ToolRefusal as refusal:
-        return SqlError("", str(refusal), refusal.line)
+        return _Performed(script, transaction, run)
     except MigrationFailed as failed:
-        return failed.error
+        return _Performed(script, transaction, run, failed.error, failed.constraints)
     finally:
+        run.stop()
         _end_everything(connection)
-    return None
+
+
+def apply(migration: Migration, connection: psycopg.Connection, limits: Limits) -> SqlError | None:
+    """Runs a migration as its tool would, unwatched; gives the error if it fails. For what the base branch already has."""
+    return _perform(migration, connection, None, limits).error
 
 
 def _start(
@@ -445,9 +460,10 @@ def _facts(
         counted = None
         if change != "dropped" and not constraint.validated:
             counted = count_violations(observer, constraint, limit_ms=limits.count_ms)
-        constraints.append(
-            diff.constraint_change(constraint, change, counted.violations if counted else None, counted.rows if counted else None)
+        told = diff.constraint_change(
+            constraint, change, counted.violations if counted else None, counted.rows if counted else None
         )
+        constraints.append(replace(told, line=_line_of_name(run, constraint.name)))
     return _Facts(tables, diff.column_nulls(before, after, (was, now)), tuple(constraints))
 
 
@@ -459,6 +475,12 @@ def _merged(
     told = [replace(c, change="added") if (c.table, c.name) not in names else c for c in refused]
     again = {(c.table, c.name) for c in told}
     return (*told, *(c for c in changed if (c.table, c.name) not in again))
+
+
+def _line_of_name(run: Run, name: str) -> int | None:
+    """The first statement that says a constraint's name; None if PostgreSQL made the name up."""
+    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+    return next((result.line for result in run.results if word.search(result.sql)), None)
 
 
 def _lines_of_tables(run: Run) -> dict[str, int]:

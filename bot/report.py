@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from io import StringIO
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from bot.model import Finding, Outcome, Plan, Rehearsal, Report, Severity, TableChange, Verdict
@@ -145,12 +146,25 @@ def _longest_wait(migrations: Iterable[Rehearsal]) -> str:
 
 
 def _render(template: str, report: Report, **more: Any) -> str:
-    shown = more.pop("findings_shown", 100)
-    return (
-        _environment()
-        .get_template(template)
-        .render(report=report, headline=headline(report), marker=MARKER, findings_shown=shown, **more)
-    )
+    values = {"headline": headline(report), "marker": MARKER, "folder": common_folder(report), "findings_shown": 100}
+    return _environment().get_template(template).render(values | more, report=report)
+
+
+def common_folder(report: Report) -> str:
+    """The folder that all migrations lie in, with a final slash: said once instead of in each line. May be empty."""
+    folders = [PurePosixPath(m.path).parent.parts for m in report.migrations]
+    shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))
+    return "".join(f"{parts[0].rstrip('/')}/" for parts in shared)
+
+
+def within(path: str, folder: str) -> str:
+    """A path without the common folder."""
+    return path.removeprefix(folder)
+
+
+def nowrap(value: str) -> str:
+    """A number and its unit stay on one line."""
+    return value.replace(" ", "\u00a0")
 
 
 @functools.cache
@@ -184,6 +198,8 @@ def _environment() -> Environment:
         "size_cell": size_cell,
         "wait_cell": wait_cell,
         "relation": relation,
+        "within": within,
+        "nowrap": nowrap,
         "columns": columns,
     }
     return environment
@@ -280,7 +296,7 @@ def wait_cell(migration: Rehearsal, style: str = "markdown") -> str:
     if len(blocking) > 2:
         parts.append(f"{len(blocking) - 2} more")
     if any(s.locks is None and s.error is None for s in migration.statements):
-        parts.append("not read for statements outside a transaction")
+        parts.append("not read outside a transaction")
     return ", ".join(parts) or "–"
 
 

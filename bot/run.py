@@ -174,13 +174,12 @@ def rehearse_all(
                 continue
             if connection is None or not named(migration.layout).one_session:
                 connection = stack.enter_context(provider.connect(clone))
-            with progress.step(f"rehearse {migration.path}"):
-                try:
-                    rehearsal, snapshot = rehearse(migration, connection, observer, snapshot, ledger, limits)
-                except psycopg.OperationalError as error:
-                    raise CloneError(
-                        f"The clone died while {migration.path} was rehearsed.", why=str(error).strip()[-300:]
-                    ) from error
+            try:
+                rehearsal, snapshot = rehearse(migration, connection, observer, snapshot, ledger, limits, progress)
+            except psycopg.OperationalError as error:
+                raise CloneError(
+                    f"The clone died while {migration.path} was rehearsed.", why=str(error).strip()[-300:]
+                ) from error
             failed = rehearsal.outcome is Outcome.FAILED
             yield rehearsal
 

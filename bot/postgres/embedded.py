@@ -189,7 +189,11 @@ def _initdb(binaries: Binaries, account: Account, fresh: Path) -> None:
             command, capture_output=True, text=True, check=False, **account.popen_arguments()
         )
         if done.returncode != 0:
-            raise ServerError("initdb could not make a data folder.", why=done.stderr.strip()[-500:])
+            raise ServerError(
+                "initdb could not make a data folder.",
+                why=done.stderr.strip()[-500:],
+                advice="Look at the free disk space; the user must have an entry in the system's list of users.",
+            )
         _give(building, os.geteuid(), os.getegid())
         publish(building, fresh)
     finally:
