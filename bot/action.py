@@ -20,7 +20,7 @@ from bot.progress import Progress
 from bot.run import error_report, rehearse_plan
 from bot.settings import ActionSettings
 from bot.verdict import exit_status
-from bot.words import count
+from bot.words import count, one_line
 
 
 def run_action(settings: ActionSettings, *, make_github: Callable[[ActionSettings], GitHub], out: TextIO = sys.stdout) -> int:
@@ -62,7 +62,7 @@ def _rehearse(pull: PullRequest, settings: ActionSettings, github: GitHub, out: 
     if settings.wrong:
         raise settings.wrong
     plan = _plan(pull, settings, github)
-    print(f"{count(len(plan.migrations), 'new migration')} ({plan.reason})", file=out, flush=True)
+    print(f"{count(len(plan.migrations), 'new migration')} ({one_line(plan.reason)})", file=out, flush=True)
     if plan.migrations:
         delivery.announce(github, pull, settings)
     return rehearse_plan(plan, settings.settings, Progress(out), pull)

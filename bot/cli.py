@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from bot import __version__
 from bot.errors import RehearsalError, UsageError, as_fault
+from bot.words import visible
 
 if TYPE_CHECKING:
     from bot.model import Plan, Report
@@ -165,10 +166,12 @@ def _existing(path: str) -> str:
 
 def _siblings(paths: Sequence[str], base: str | None) -> list[str]:
     """Every file beside the named ones, or beside their folders: from the base if one is named, else from the disk."""
-    folders = dict.fromkeys(p for path in paths for p in (Path(path).parent, Path(path).parent.parent))
     if base is None:
-        found = [file for folder in folders for file in (*folder.glob("*.sql"), *folder.glob("*/*.sql"))]
-        return sorted({str(file) for file in found})
+        beside = {
+            path.parent.parent.glob("*/*.sql") if path.name == "migration.sql" else path.parent.glob("*.sql")
+            for path in map(Path, paths)
+        }
+        return sorted({str(file) for found in beside for file in found})
     from bot.git import open_repository  # noqa: PLC0415
 
     repository = open_repository(Path(paths[0]).parent, base)
@@ -244,7 +247,7 @@ def _write(target: str, content: str) -> None:
 def _say_error(error: RehearsalError, options: argparse.Namespace) -> int:
     """Errors go to standard error; with `--format json` a report with verdict `error` goes to standard output too."""
     for line in error.lines():
-        print(line, file=sys.stderr)
+        print(visible(line), file=sys.stderr)
     if getattr(options, "format", "") == "json" and options.run is _rehearse and not options.print_sql:
         from bot import report  # noqa: PLC0415
         from bot.run import error_report  # noqa: PLC0415

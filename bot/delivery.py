@@ -14,6 +14,7 @@ from bot.github_client import GitHub, Refused
 from bot.model import Finding, PullRequest, Report, Severity, Verdict
 from bot.report import MARKER, counts
 from bot.settings import ActionSettings
+from bot.words import one_line
 
 CONTEXT = "migration-rehearsal"
 _STATES = {Verdict.PASS: "success", Verdict.WARN: "success", Verdict.FAIL: "failure", Verdict.ERROR: "error"}
@@ -86,7 +87,7 @@ def _command(finding: Finding) -> str:
     properties = [f"file={_property(finding.path)}", f"title={_property(finding.rule)}"]
     if finding.line:
         properties.insert(1, f"line={finding.line}")
-    shown = rendering.visible(finding.message.replace("`", ""))
+    shown = one_line(finding.message.replace("`", ""))
     return f"::{_COMMANDS[finding.severity]} {','.join(properties)}::{_data(shown)}"
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from bot.words import one_line
+
 Advance = Callable[[int], None]
 
 
@@ -28,6 +30,7 @@ class Progress:
         """Frames one step; the callback it gives takes the number of bytes done since the last call. `only_if_long`: no line
         of its own if it took less than a second.
         """
+        text = one_line(text)
         if self._quiet:
             yield lambda _done: None
         elif self._live:

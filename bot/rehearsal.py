@@ -34,6 +34,7 @@ from bot.postgres.locks import LockWatch
 from bot.postgres.violations import broken_at_commit, count_violations, diagnose
 from bot.progress import Progress
 from bot.sql import BOM, Script, Statement, redacted, split
+from bot.words import without_values
 
 # Statements that can fail on existing rows are run behind a savepoint, so that afterwards the rows can be counted in the state
 # the statement met. Others are not: an enum value may not be used in the transaction that added it unless the type was
@@ -55,6 +56,7 @@ _MAY_BREAK_ROWS = (
 )
 _BEGINS = ("begin", "start transaction")
 _ENDS = ("commit", "end", "rollback", "abort", "prepare transaction")
+_CANCELS = 5
 _COUNTED_TAG = re.compile(r"(?:INSERT \d+|UPDATE|DELETE|MERGE|COPY|SELECT|REFRESH MATERIALIZED VIEW|CREATE TABLE AS) (\d+)")
 
 
@@ -182,7 +184,7 @@ def _perform(
         return _Performed(script, Transaction.SINGLE, None, SqlError("", str(refusal), refusal.line))
     run = _start(connection, observer, limits, transaction, script)
     try:
-        with _deadline(connection, limits.migration_s) as expired:
+        with _deadline(connection, observer, limits.migration_s) as expired:
             _run_script(run, script, migration.text, expired)
         return _Performed(script, transaction, run)
     except MigrationFailed as failed:
@@ -378,7 +380,7 @@ def _sql_error(error: psycopg.Error, statement: Statement, limits: Limits, *, ex
     line = statement.line + statement.sql.count("\n", 0, position - 1)
     message = _message(error)
     hint = error.diag.message_hint
-    if expired and isinstance(error, QueryCanceled):
+    if expired and (isinstance(error, QueryCanceled) or error.sqlstate in (None, "57P01")):
         message = f"stopped: the migration took longer than {limits.migration_s:g} s, the limit set for a rehearsal"
     elif statement.sql.startswith(BOM):
         hint = "The file begins with a byte order mark, which its tool sends to the server. Save it as UTF-8 without one."
@@ -386,11 +388,9 @@ def _sql_error(error: psycopg.Error, statement: Statement, limits: Limits, *, ex
 
 
 def _message(error: psycopg.Error) -> str:
-    """PostgreSQL's own message. Of a data exception (class 22) what follows the first `: "` is left out: it is a row's value."""
+    """PostgreSQL's own message; of a data exception (class 22) without what it quotes, which is a row's value."""
     message = error.diag.message_primary or str(error).strip() or type(error).__name__
-    if (error.sqlstate or "").startswith("22"):
-        message = message.split(': "')[0]
-    return message
+    return without_values(message) if (error.sqlstate or "").startswith("22") else message
 
 
 def _end_everything(connection: psycopg.Connection) -> None:
@@ -404,17 +404,26 @@ def _end_everything(connection: psycopg.Connection) -> None:
 
 
 @contextmanager
-def _deadline(connection: psycopg.Connection, seconds: float) -> Iterator[Callable[[], bool]]:
-    """Cancels what runs on the connection once `seconds` are over, and again each second until the block ends."""
+def _deadline(
+    connection: psycopg.Connection, observer: psycopg.Connection | None, seconds: float
+) -> Iterator[Callable[[], bool]]:
+    """Cancels what runs on the connection once `seconds` are over, again each second, and ends the connection when that does
+    not help: a migration can catch a cancellation.
+    """
     done, expired = threading.Event(), threading.Event()
 
     def watch() -> None:
         if done.wait(seconds):
             return
         expired.set()
-        while not done.wait(1.0):
-            if not connection.closed:
+        for _attempt in range(_CANCELS):
+            with suppress(psycopg.Error):
                 connection.cancel_safe(timeout=5)
+            if done.wait(1.0):
+                return
+        if observer:
+            with suppress(psycopg.Error):
+                observer.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [connection.info.backend_pid])
 
     thread = threading.Thread(target=watch, name="deadline", daemon=True)
     thread.start()

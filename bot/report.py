@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from bot.model import Finding, Outcome, Plan, Rehearsal, Report, Severity, TableChange, Verdict
-from bot.words import count, duration, relation, size
+from bot.words import count, duration, one_line, relation, size, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -28,10 +28,6 @@ COMMENT_LIMIT = 60_000
 STATUS_LIMIT = 140
 _ICONS = {Verdict.PASS: "✅", Verdict.WARN: "⚠️", Verdict.FAIL: "❌", Verdict.ERROR: "⛔"}
 _FINDING_ICONS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTICE: "ℹ️"}
-# C0 and C1 controls, bidirectional controls, zero-width characters, line and paragraph separators, tags.
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
-)
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>~|$&#!^]|:(?=[\w/+-])|(?<=\bwww)\.|^\d*[-+=.)]")
 _POINTS_AT = re.compile(r"([@#])(?=\w)")  # a mention, an issue
 
@@ -103,7 +99,7 @@ def summary(report: Report, *, limit: int = 900_000) -> str:
 
 def status(report: Report) -> str:
     """The commit status in at most STATUS_LIMIT characters: plain text, which GitHub shows as it is."""
-    return _cut(visible(headline(report).replace("`", "")), STATUS_LIMIT)
+    return _cut(one_line(headline(report).replace("`", "")), STATUS_LIMIT)
 
 
 def text(report: Report, *, show_row_data: bool = False) -> str:
@@ -113,8 +109,8 @@ def text(report: Report, *, show_row_data: bool = False) -> str:
 
 def plan_text(plan: Plan) -> str:
     """What would be rehearsed, for `list`."""
-    lines = [visible(f"{m.path}  (version {m.version}, {m.layout})") for m in plan.migrations] or ["No new migrations."]
-    lines += [visible(f"! {p.path} {p.message}") for p in plan.problems]
+    lines = [one_line(f"{m.path}  (version {m.version}, {m.layout})") for m in plan.migrations] or ["No new migrations."]
+    lines += [one_line(f"! {p.path} {p.message}") for p in plan.problems]
     return "\n".join(lines) + "\n"
 
 
@@ -188,6 +184,7 @@ def _environment() -> Environment:
         "escape_markdown": escape_markdown,
         "fence": fence,
         "visible": visible,
+        "one_line": one_line,
         "duration": duration,
         "signed_bytes": signed_bytes,
         "bytes": size,
@@ -206,11 +203,6 @@ def _environment() -> Environment:
 
 
 # ── Filters: a value -> how a reader sees it ─────────────────────────────────────────────────────────────────────────────
-
-
-def visible(value: object) -> str:
-    """Characters that can't be seen, or turn the reading direction, as `\\uXXXX`."""
-    return _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", str(value)).encode("utf-8", "replace").decode()
 
 
 def code(value: object) -> str:
@@ -291,7 +283,7 @@ def size_cell(migration: Rehearsal) -> str:
 def wait_cell(migration: Rehearsal, style: str = "markdown") -> str:
     """Who had to wait on which table, for how long; the longest two."""
     blocking = sorted((lock for lock in migration.locks if lock.blocks), key=lambda lock: lock.held_ms, reverse=True)
-    show = cell if style == "markdown" else visible
+    show = cell if style == "markdown" else one_line
     parts = [f"{' and '.join(k.blocks)} on {show(relation(k.relation))} for {duration(k.held_ms)}" for k in blocking[:2]]
     if len(blocking) > 2:
         parts.append(f"{len(blocking) - 2} more")
@@ -308,7 +300,7 @@ def columns(rows: Iterable[Iterable[str]]) -> str:
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(visible(value)) for value in row))
+        table.add_row(*(Text(one_line(value)) for value in row))
     out = StringIO()
     Console(file=out, width=10_000, no_color=True).print(table)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())

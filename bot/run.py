@@ -176,9 +176,11 @@ def rehearse_all(
                 connection = stack.enter_context(provider.connect(clone))
             try:
                 rehearsal, snapshot = rehearse(migration, connection, observer, snapshot, ledger, limits, progress)
-            except psycopg.OperationalError as error:
+            except psycopg.Error as error:
                 raise CloneError(
-                    f"The clone died while {migration.path} was rehearsed.", why=str(error).strip()[-300:]
+                    f"The clone could not be looked at after {migration.path}.",
+                    why=f"{type(error).__name__}: {str(error).strip()[-300:]}",
+                    advice="A migration can end the server's connections, or lock its catalog and not let go.",
                 ) from error
             failed = rehearsal.outcome is Outcome.FAILED
             yield rehearsal

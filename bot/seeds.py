@@ -32,6 +32,7 @@ from bot.postgres.binaries import Binaries, Needs
 from bot.postgres.counts import total_rows
 from bot.postgres.embedded import Server
 from bot.progress import Progress
+from bot.words import without_values
 
 _CHUNK = 1 << 20
 _EXTENSION = re.compile(rb'^\s*CREATE EXTENSION (?:IF NOT EXISTS )?("[^"]+"|[\w-]+)', re.IGNORECASE)
@@ -52,6 +53,7 @@ _NOT_ROLES = frozenset({"public", "current_user", "session_user", "current_role"
 _DUMPED_FROM = re.compile(rb"Dumped from database version:? (\d+)")
 _DUMPED_BY = re.compile(rb"Dumped by pg_dump version:? (\d+)")
 _CREATED_AT = re.compile(rb"Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
+_MAY_QUOTE_A_VALUE = re.compile("invalid input|invalid byte|out of range|malformed|invalid .* value|too long|duplicate key")
 _COPY = re.compile(rb"^COPY .* FROM stdin;\s*$", re.IGNORECASE)
 
 
@@ -128,8 +130,9 @@ def create_empty(server: Server) -> None:
 
 def finish(server: Server, kind: str, identity: str, taken_at: str | None, progress: Progress) -> SeedFacts:
     """Makes the restored database a template, with statistics as production has them, and measures it."""
-    with progress.step("vacuum and analyze the seed"), server.connect(SEED) as connection:
-        connection.execute("VACUUM (ANALYZE)")
+    with progress.step("analyze and vacuum the seed"), server.connect(SEED) as connection:
+        connection.execute("ANALYZE")
+        connection.execute("VACUUM")  # last: it counts all rows, where ANALYZE looks at some
     with observer(server, SEED) as looking:
         rows = total_rows(looking)
         size = looking.execute("SELECT pg_catalog.pg_database_size(pg_catalog.current_database())").fetchone()
@@ -183,7 +186,7 @@ def run_sql_file(server: Server, database: str, path: Path, advance: object = No
     if psql.returncode != 0:
         raise SeedError(
             f"{path.name} could not be restored.",
-            why=_without_values(said),
+            why=_first_error(said),
             advice="Restore it into an empty PostgreSQL of the same version with `psql -v ON_ERROR_STOP=1` to see it fail there.",
         )
 
@@ -409,10 +412,11 @@ def _truncated(path: Path, why: str) -> SeedError:
     return SeedError(f"The seed {path.name} is not whole.", why=why, advice="Make or download it again.")
 
 
-def _without_values(said: str) -> str:
+def _first_error(said: str) -> str:
     """The first error of psql or pg_restore, without what may be a row's value."""
     lines = [line for line in said.splitlines() if "error" in line.lower() or "fatal" in line.lower()]
-    return (lines or said.splitlines() or [""])[0].split(': "')[0][-400:]
+    first = (lines or said.splitlines() or [""])[0][-400:]
+    return without_values(first) if _MAY_QUOTE_A_VALUE.search(first) else first
 
 
 @contextmanager
@@ -460,7 +464,7 @@ def _pg_restore(server: Server, seed: SeedFile) -> None:
     if done.returncode != 0:
         raise SeedError(
             f"{seed.path.name} could not be restored.",
-            why=_without_values(done.stderr.decode(errors="replace")),
+            why=_first_error(done.stderr.decode(errors="replace")),
             advice="Restore it into an empty PostgreSQL with `pg_restore --exit-on-error` to see it fail there.",
         )
 

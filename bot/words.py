@@ -2,6 +2,32 @@
 
 from __future__ import annotations
 
+import re
+
+# C0 and C1 controls, bidirectional controls, zero-width characters, line and paragraph separators, tags.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+_COMMAND = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
+
+
+def visible(value: object) -> str:
+    """Characters that can't be seen, or turn the reading direction, as `\\uXXXX`; bytes that are no text likewise. A line that
+    GitHub's runner would take for a command (`::…`) is not one any more.
+    """
+    shown = _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", str(value)).encode("utf-8", "backslashreplace").decode()
+    return _COMMAND.sub(r"\1\\u003a", shown)
+
+
+def one_line(value: object) -> str:
+    """The same, with line breaks made visible too: for names and messages in a log."""
+    return visible(str(value).replace("\r", "\\r").replace("\n", "\\n"))
+
+
+def without_values(message: str) -> str:
+    """A message of PostgreSQL without what it quotes: of a data exception that is a row's value."""
+    return re.sub(r'".*"|".*$', "…", message, flags=re.DOTALL)
+
 
 def name(text: str) -> str:
     """A name inside a message: the renderer shows what stands between backticks as code, so a name may hold none itself."""

@@ -75,5 +75,5 @@ def observer(server: Server, database: str) -> psycopg.Connection:
     """A connection for looking, not for touching."""
     connection = server.connect(database, application="migration-rehearsal observer")
     connection.execute("SET search_path = pg_catalog")
-    connection.execute("SET lock_timeout = '10s'")
+    connection.execute("SET lock_timeout = '5s'")
     return connection

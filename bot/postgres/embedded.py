@@ -116,9 +116,6 @@ def _start(binaries: Binaries, account: Account, folder: Path) -> subprocess.Pop
         "shared_buffers": f"{_shared_buffers_mb()}MB",
         "maintenance_work_mem": "256MB",
         "autovacuum": "off",  # nothing but the migration may change what is counted
-        "max_prepared_transactions": "10",  # a migration may use PREPARE TRANSACTION, as on many a production server
-        "max_locks_per_transaction": "1024",  # a migration over thousands of partitions
-        "jit": "off",
         "dynamic_shared_memory_type": "mmap",  # a container's /dev/shm has 64 MB: too little for a parallel index build
         "log_min_messages": "fatal",
         "log_min_error_statement": "panic",  # statements hold data

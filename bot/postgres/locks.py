@@ -67,6 +67,7 @@ class LockWatch:
         try:
             rows = self.observer.execute(_QUERY, {"pid": self.pid}).fetchall()
         except psycopg.Error:
+            self.observer = None  # it would be as blind, and as slow to find out, at the next statement
             return None
         added: dict[str, str] = {}
         for relation, mode in rows:

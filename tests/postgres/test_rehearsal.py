@@ -241,6 +241,43 @@ def test_a_migration_is_stopped_at_its_time_limit(stage: Stage) -> None:
     assert "0.3 s" in rehearsal.error.message
 
 
+def test_a_migration_that_catches_its_cancellation_is_ended(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.rehearsal._CANCELS", 2)
+    stubborn = "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$"
+
+    first, second = stage.rehearse(SEED, stubborn, "SELECT 1", settings=Settings(time_limit_s=0.3))
+
+    assert (first.outcome, second.outcome) == (Outcome.FAILED, Outcome.SKIPPED)
+    assert first.error is not None
+    assert "0.3 s" in first.error.message
+
+
+def test_locking_the_catalog_does_not_hang_the_observer(stage: Stage) -> None:
+    (rehearsal,) = stage.rehearse(
+        SEED, "LOCK pg_catalog.pg_class IN ACCESS EXCLUSIVE MODE; SELECT 1; UPDATE t SET b = 0 WHERE id = 1"
+    )
+
+    assert rehearsal.outcome is Outcome.APPLIED
+    assert [s.locks for s in rehearsal.statements] == [None, None, None]
+    assert [t.updated for t in rehearsal.tables] == [1]
+
+
+# what a message of PostgreSQL says of a row's value -> what is left
+VALUES = {
+    "SELECT 'secret'::int": "invalid input syntax for type integer: …",
+    "SELECT '99999999999'::int": "value … is out of range for type integer",
+    "SELECT '{a\"b'::int[]": "malformed array literal: …",
+}
+
+
+@pytest.mark.parametrize("sql", VALUES)
+def test_messages_do_not_tell_values(stage: Stage, sql: str) -> None:
+    (rehearsal,) = stage.rehearse(SEED, sql)
+
+    assert rehearsal.error is not None
+    assert rehearsal.error.message == VALUES[sql]
+
+
 def test_what_tables_hold_is_asked_of_the_untouched_seed(stage: Stage) -> None:
     """A table created by one migration and dropped by the next is known; renamed ones keep their past."""
     _first, second = stage.rehearse(

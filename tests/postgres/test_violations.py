@@ -186,7 +186,7 @@ def test_a_cast_that_fails_is_no_constraint(stage: Stage) -> None:
 
     assert rehearsal.constraints == ()
     assert rehearsal.error is not None
-    assert (rehearsal.error.sqlstate, rehearsal.error.message) == ("22P02", "invalid input syntax for type integer")
+    assert (rehearsal.error.sqlstate, rehearsal.error.message) == ("22P02", "invalid input syntax for type integer: …")
 
 
 def _by_name(constraints: tuple[ConstraintChange, ...]) -> dict[str, int | None]:
