@@ -6,7 +6,7 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -167,15 +167,16 @@ def _existing(path: str) -> str:
 def _siblings(paths: Sequence[str], base: str | None) -> list[str]:
     """Every file beside the named ones, or beside their folders: from the base if one is named, else from the disk."""
     if base is None:
-        beside = {
-            path.parent.parent.glob("*/*.sql") if path.name == "migration.sql" else path.parent.glob("*.sql")
-            for path in map(Path, paths)
-        }
-        return sorted({str(file) for found in beside for file in found})
+        return sorted({str(file) for path in map(Path, paths) for file in _beside(path)})
     from bot.git import open_repository  # noqa: PLC0415
 
     repository = open_repository(Path(paths[0]).parent, base)
     return [os.path.relpath(repository.top / path) for path in repository.base_paths()]
+
+
+def _beside(path: Path) -> Iterable[Path]:
+    """The files beside one, or for Prisma, where each migration has a folder of its own, in the folders beside."""
+    return path.parent.parent.glob("*/migration.sql") if path.name == "migration.sql" else path.parent.glob("*.sql")
 
 
 def _reader(base: str | None, paths: set[str]) -> Callable[[str], bytes]:
