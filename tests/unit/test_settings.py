@@ -117,7 +117,7 @@ def test_the_readme_names_every_output() -> None:
 
 def test_the_readme_names_every_rule() -> None:
     section = README.split("\n## What it finds\n")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| `([a-z-]+)` \| (\w+) \| (.*) \|$", section, re.MULTILINE)
+    rows = re.findall(r"^\| \[?`([a-z-]+)`(?:\]\(docs/rules/[a-z-]+\.md\))? \| (\w+) \| (.*) \|$", section, re.MULTILINE)
 
     assert rows[: len(RULES)] == [(rule.id, str(rule.severity), rule.title) for rule in RULES]
     assert [name for name, _severity, _text in rows[len(RULES) :]] == [HISTORY_CHANGED, BAD_DIRECTIVE]

@@ -1,0 +1,46 @@
+"""The documentation against the code: pages of rules, commands, exit statuses, the schema; links that lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bot.cli import _parser
+from bot.rules import RULES
+from docs.make_rules import PAGES, page
+from docs.make_schema import TARGET, schema_text
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rules_page_is_what_the_rule_says(rule: object) -> None:
+    assert (PAGES / f"{rule.id}.md").read_text() == page(rule)  # type: ignore[attr-defined,arg-type]
+
+
+def test_there_is_no_page_without_a_rule() -> None:
+    assert {path.stem for path in PAGES.iterdir()} == {rule.id for rule in RULES}
+
+
+def test_the_schema_on_disk_is_the_models() -> None:
+    assert TARGET.read_text() == schema_text()
+
+
+def test_the_readme_names_every_command_and_no_other() -> None:
+    commands = set(_parser()._subparsers._group_actions[0].choices)  # type: ignore[union-attr,arg-type]
+
+    assert set(re.findall(r"^migration-rehearsal (\w+)", README, re.MULTILINE)) == commands
+
+
+def test_the_readme_tells_every_exit_status() -> None:
+    assert re.findall(r"^\| (\d) \|", README, re.MULTILINE) == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_inside_the_repository_lead_somewhere(name: str) -> None:
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", (ROOT / name).read_text())
+
+    assert [target for target in targets if not (ROOT / target).exists()] == []
