@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from bot import __version__, seeds
 from bot.clones import Clone, Provider
 from bot.clones.embedded import SEED, EmbeddedProvider
 from bot.errors import CloneError, RehearsalError, SeedError
+from bot.held import scratch_folder
 from bot.layouts import named
 from bot.model import (
     CloneFacts,
@@ -60,7 +59,7 @@ def rehearse_plan(plan: Plan, settings: Settings, progress: Progress, pull: Pull
         return Report(
             conclude(findings, settings.fail_on), _run_facts(plan, settings, None, pull), findings=findings, notes=(plan.reason,)
         )
-    with _scratch_folder() as folder, ExitStack() as stack:
+    with scratch_folder() as folder, ExitStack() as stack:
         seed, binaries = _look_into_seed(plan, settings, folder, progress)
         with progress.step(f"start PostgreSQL {binaries.version} ({binaries.origin})"):
             server = stack.enter_context(embedded_server(binaries))
@@ -204,12 +203,3 @@ def _run_facts(plan: Plan, settings: Settings, seed: SeedFacts | None, pull: Pul
         pull_request=pull.number if pull else None,
         head_sha=pull.head_sha if pull else None,
     )
-
-
-@contextmanager
-def _scratch_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="mr-seed-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,6 @@
 """An embedded PostgreSQL: a server of our own that nobody else can reach and that is gone when we are.
 
-It listens on no TCP port, only on a socket in a folder of its own. A small shell holds it: when we let go of the shell's
-standard input (by closing it, or by dying in whatever way), the shell stops the server and removes its folder.
+It listens on no TCP port, only on a socket in a folder of its own, which is held (see bot/held.py).
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,20 +18,10 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from bot.errors import ServerError
+from bot.held import held, make_folder
 from bot.postgres.binaries import Account, Binaries, cache_folder, publish
 
 _START_LIMIT_S = 60.0
-# $0: the data folder's parent, the rest: the server's command line. `cat` ends when our end of its standard input closes.
-_HOLDER = """
-folder=$0
-"$@" >"$folder/log" 2>&1 &
-server=$!
-cat >/dev/null
-kill -INT $server 2>/dev/null
-wait $server
-cd /
-rm -rf "$folder"
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,25 +71,19 @@ def embedded_server(binaries: Binaries) -> Iterator[Server]:
     Raises ServerError when it does not come up.
     """
     account = Account.current()
-    folder = Path(tempfile.mkdtemp(prefix="mr-"))  # short: a socket's path may have 107 bytes
+    folder = make_folder("mr-")
     try:
         _copy_fresh_data(binaries, account, folder)
-        holder = _start(binaries, account, folder)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    server = Server(binaries, folder, account)
-    try:
+    with held(folder, _command(binaries, folder), account.popen_arguments()) as holder:
+        server = Server(binaries, folder, account)
         _wait_until_up(server, holder)
         yield server
-    finally:
-        assert holder.stdin is not None  # noqa: S101  it was made with a pipe
-        holder.stdin.close()
-        holder.wait()
-        shutil.rmtree(folder, ignore_errors=True)  # the holder could not remove it from a folder it may not write
 
 
-def _start(binaries: Binaries, account: Account, folder: Path) -> subprocess.Popen[bytes]:
+def _command(binaries: Binaries, folder: Path) -> list[str]:
     settings = {
         "listen_addresses": "",
         "unix_socket_directories": str(folder),
@@ -125,14 +107,7 @@ def _start(binaries: Binaries, account: Account, folder: Path) -> subprocess.Pop
     command = [binaries.tool("postgres"), "-D", str(folder / "data")]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
-    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
-        ["/bin/sh", "-c", _HOLDER, str(folder), *command],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # a Ctrl-C in our terminal is ours; the server is stopped in order
-        **account.popen_arguments(),
-    )
+    return command
 
 
 def _wait_until_up(server: Server, holder: subprocess.Popen[bytes]) -> None:

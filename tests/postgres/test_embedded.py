@@ -57,11 +57,13 @@ HOLD = f"""
 import sys, time
 from bot.cli import stop_in_order_on_sigterm
 from bot.postgres.binaries import Needs, choose
+from bot.held import scratch_folder
 from bot.postgres.embedded import embedded_server
 stop_in_order_on_sigterm()
-with embedded_server(choose(Needs(), {POSTGRES_BIN!r})) as server:
+with scratch_folder() as scratch, embedded_server(choose(Needs(), {POSTGRES_BIN!r})) as server:
+    (scratch / "seed").write_text("production's data")
     pid = (server.folder / "data/postmaster.pid").read_text().splitlines()[0]
-    print(server.folder, pid, flush=True)
+    print(server.folder, scratch, pid, flush=True)
     time.sleep(600)
 """
 
@@ -70,15 +72,19 @@ with embedded_server(choose(Needs(), {POSTGRES_BIN!r})) as server:
 def test_it_is_gone_when_we_are_killed(how: signal.Signals) -> None:
     process = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
-    folder, pid = process.stdout.readline().split()
+    *folders, pid = process.stdout.readline().split()
     process.send_signal(how)
     process.wait()
     process.stdout.close()
 
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and (Path(folder).exists() or _alive(int(pid))):
+    while time.monotonic() < deadline and (_left(folders) or _alive(int(pid))):
         time.sleep(0.05)
-    assert (Path(folder).exists(), _alive(int(pid))) == (False, False)
+    assert (_left(folders), _alive(int(pid))) == ([], False)
+
+
+def _left(folders: list[str]) -> list[str]:
+    return [folder for folder in folders if Path(folder).exists()]
 
 
 def _alive(pid: int) -> bool:

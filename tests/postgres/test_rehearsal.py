@@ -76,6 +76,11 @@ AS_THE_TOOL_RUNS_IT = {
         "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 2 END; END; SELECT f();",
         ("applied", None, None),
     ),
+    "a split gone wrong is not the migration's fault": (
+        "golang-migrate",
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1 AS end; SELECT 2; END; CREATE TABLE n ();",
+        ("applied", None, None),
+    ),
     "COPY with its data": ("plain", "COPY other FROM stdin;\n8\n9\n\\.\nSELECT 1;\n", ("applied", None, None)),
     "empty": ("plain", "", ("applied", None, None)),
     "only comments": ("plain", "-- nothing\n/* at all; */", ("applied", None, None)),

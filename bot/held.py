@@ -1,0 +1,62 @@
+"""Folders that are gone when we are, however we went.
+
+A small shell holds the folder: when we let go of its standard input, by closing it or by dying in whatever way, it stops the
+program it was given, if any, and removes the folder. What lies in such a folder is production's data.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# $0: the folder, the rest: the program's command line. `cat` ends when our end of its standard input closes.
+_HOLDER = """
+folder=$0
+if [ $# -gt 0 ]; then "$@" >"$folder/log" 2>&1 & program=$!; fi
+cat >/dev/null
+if [ -n "$program" ]; then kill -INT $program 2>/dev/null; wait $program; fi
+cd /
+rm -rf "$folder"
+"""
+
+
+def make_folder(prefix: str) -> Path:
+    """A new folder of ours in the system's place for temporary files. Short: a socket's path may have 107 bytes."""
+    return Path(tempfile.mkdtemp(prefix=prefix))
+
+
+@contextmanager
+def held(
+    folder: Path, command: Sequence[str] = (), options: Mapping[str, Any] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Holds a folder, and a program that runs in the background and writes to `<folder>/log`; at the end of the block, or of
+    this process, the program is interrupted and waited for, and the folder removed. `options` are for the holder's Popen.
+    """
+    holder: subprocess.Popen[bytes] = subprocess.Popen(
+        ["/bin/sh", "-c", _HOLDER, str(folder), *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # a Ctrl-C in our terminal is ours; the program is stopped in order
+        **(options or {}),
+    )
+    try:
+        yield holder
+    finally:
+        assert holder.stdin is not None  # noqa: S101  it was made with a pipe
+        holder.stdin.close()
+        holder.wait()
+        shutil.rmtree(folder, ignore_errors=True)  # the holder could not remove it from a folder it may not write
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder for what is downloaded."""
+    folder = make_folder("mr-seed-")
+    with held(folder):
+        yield folder
