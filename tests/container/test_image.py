@@ -156,13 +156,16 @@ def test_a_fork_whose_token_can_only_read(shop: Shop, added: dict[str, str], exi
     assert "can only read" in ran.log
 
 
-def test_a_bad_input_is_named_and_nothing_is_written(shop: Shop) -> None:
-    ran = shop.rehearse(shop.open_pull(GOOD), fail_on="sometimes")
+def test_a_bad_input_is_named_where_its_author_looks(shop: Shop) -> None:
+    pull = shop.open_pull(GOOD)
 
-    assert ran.exit_status == 2
+    ran = shop.rehearse(pull, fail_on="sometimes")
+
+    assert (ran.exit_status, ran.outputs["verdict"]) == (2, "error")
     assert re.search(r"^::error .*fail-on.*sometimes.*error, warning, never", ran.log, re.MULTILINE)
-    assert shop.comments() == []
-    assert shop.github.requests == []
+    assert shop.states(pull) == ["error"]
+    [comment] = shop.comments()
+    assert "sometimes" in comment
 
 
 def test_a_seed_that_is_not_there_leaves_no_status_pending(shop: Shop) -> None:
