@@ -13,7 +13,8 @@ from pathlib import Path
 
 import psycopg
 
-from bot import __version__, seeds
+from bot import __version__, dumps, seeds
+from bot.applying import Limits, apply
 from bot.clones import Clone, Provider
 from bot.clones.embedded import SEED, EmbeddedProvider
 from bot.errors import CloneError, RehearsalError, SeedError
@@ -37,7 +38,7 @@ from bot.postgres.catalog import take_snapshot
 from bot.postgres.counts import Ledger
 from bot.postgres.embedded import Server, embedded_server
 from bot.progress import Progress
-from bot.rehearsal import Limits, apply, rehearse
+from bot.rehearsal import rehearse
 from bot.rules import Policy, judge
 from bot.settings import Settings
 from bot.sql import split
@@ -87,14 +88,14 @@ def error_report(error: RehearsalError, pull: PullRequest | None = None) -> Repo
     return Report(Verdict.ERROR, run, error=tuple(error.lines()), exit_status=error.exit_status)
 
 
-def _look_into_seed(plan: Plan, settings: Settings, folder: Path, progress: Progress) -> tuple[seeds.SeedFile | None, Binaries]:
+def _look_into_seed(plan: Plan, settings: Settings, folder: Path, progress: Progress) -> tuple[dumps.SeedFile | None, Binaries]:
     """What the seed is, and the first server that fits it and the migrations: known before anything is restored."""
     seed = None
     needs = Needs()
     if settings.seed_sql and not Path(settings.seed_sql).is_file():
         raise SeedError(f"The SQL file {settings.seed_sql} does not exist.", advice="Check the input seed-sql.")
     if settings.seed:
-        seed = seeds.open_seed(settings.seed, folder, newest(settings.postgres_bin), progress)
+        seed = dumps.open_seed(settings.seed, folder, newest(settings.postgres_bin), progress)
         needs = seed.needs
     wanted = extensions_of(plan.migrations if seed else (*plan.base, *plan.migrations))
     needs = replace(needs, extensions=needs.extensions | wanted)
@@ -114,7 +115,7 @@ def extensions_of(migrations: Iterable[Migration]) -> frozenset[str]:
 
 
 def _make_seed(
-    server: Server, seed: seeds.SeedFile | None, plan: Plan, settings: Settings, progress: Progress
+    server: Server, seed: dumps.SeedFile | None, plan: Plan, settings: Settings, progress: Progress
 ) -> tuple[SeedFacts, list[str]]:
     """Fills the template database: from the dump, or by the base branch's own migrations; then the SQL file."""
     notes: list[str] = []
@@ -123,7 +124,7 @@ def _make_seed(
         kind, identity, taken_at = str(seed.kind), seed.identity, seed.taken_at
     else:
         seeds.create_empty(server)
-        kind, taken_at = str(seeds.Kind.MIGRATIONS), None
+        kind, taken_at = str(dumps.Kind.MIGRATIONS), None
         identity = seeds.identity_of_texts([m.text for m in plan.base])
         _replay(server, plan.base, settings, progress)
         notes.append(_what_base_gave(plan))
@@ -148,7 +149,7 @@ def _replay(server: Server, base: tuple[Migration, ...], settings: Settings, pro
         for migration in base:
             if connection is None or not named(migration.layout).one_session:
                 connection = stack.enter_context(server.connect(SEED))
-            if error := apply(migration, connection, limits):
+            if error := apply(migration, connection, None, limits).error:
                 raise SeedError(
                     f"{migration.path}:{error.line} fails, which the base branch has already: {error.message}",
                     why="Without a seed the base branch's migrations are run from the first to the last to make one.",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from psycopg import sql
 
-from bot import seeds
+from bot import dumps, seeds
 from bot.clones.embedded import EmbeddedProvider
 from bot.discovery import plan_changes
 from bot.model import FileChange, FileStatus, Migration, Outcome, Plan, Rehearsal
@@ -65,7 +65,7 @@ def replay(folder: Path, *, seed: Path | None = None, layout: str | None = None,
     progress = Progress(quiet=True)
     needs = Needs(extensions=extensions_of(plan.migrations))
     with tempfile.TemporaryDirectory() as scratch:
-        dump = seeds.open_seed(str(seed), Path(scratch), newest(postgres_bin), progress) if seed else None
+        dump = dumps.open_seed(str(seed), Path(scratch), newest(postgres_bin), progress) if seed else None
         needs = Needs(max(needs.major, dump.needs.major), "", needs.extensions | dump.needs.extensions) if dump else needs
         with embedded_server(choose(needs, postgres_bin)) as server:
             if dump:

@@ -247,7 +247,7 @@ def test_a_migration_is_stopped_at_its_time_limit(stage: Stage) -> None:
 
 
 def test_a_migration_that_catches_its_cancellation_is_ended(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bot.rehearsal._CANCELS", 2)
+    monkeypatch.setattr("bot.applying._CANCELS", 2)
     stubborn = "DO $$ BEGIN LOOP BEGIN PERFORM pg_sleep(60); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$"
 
     first, second = stage.rehearse(SEED, stubborn, "SELECT 1", settings=Settings(time_limit_s=0.3))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bot import seeds
+from bot.dumps import SeedFile, open_seed
 from bot.errors import SeedError, ServerError, UsageError
 from bot.postgres.binaries import Binaries, Needs, choose, newest
 from bot.postgres.embedded import Server, embedded_server
@@ -64,8 +65,8 @@ def binaries() -> Binaries:
     return choose(Needs(), POSTGRES_BIN)
 
 
-def look(path: Path, tmp_path: Path) -> seeds.SeedFile:
-    return seeds.open_seed(str(path), tmp_path, newest(POSTGRES_BIN), QUIET)
+def look(path: Path, tmp_path: Path) -> SeedFile:
+    return open_seed(str(path), tmp_path, newest(POSTGRES_BIN), QUIET)
 
 
 @pytest.mark.parametrize("name", ["plain.sql", "plain.sql.gz", "custom.dump", "tar.tar", "directory"])
@@ -164,7 +165,7 @@ def test_a_folder_that_is_no_dump(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["http://h/x.dump", "ftp://h/x.dump", "file:///etc/passwd"])
 def test_only_https_urls(tmp_path: Path, url: str) -> None:
     with pytest.raises(UsageError, match="can't be fetched over"):
-        seeds.open_seed(url, tmp_path, newest(POSTGRES_BIN), QUIET)
+        open_seed(url, tmp_path, newest(POSTGRES_BIN), QUIET)
 
 
 def test_missing_extensions_are_named_for_every_server_there_is() -> None:

@@ -1,0 +1,375 @@
+"""Runs one migration on a connection as its tool would, statement by statement, and watches what it locks."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import psycopg
+from psycopg.errors import QueryCanceled
+from psycopg.errors import SyntaxError as PostgresSyntaxError
+from psycopg.pq import TransactionStatus
+
+from bot.layouts import named
+from bot.layouts.base import ToolRefusal, refuses_transaction
+from bot.model import ConstraintChange, Migration, SqlError, StatementResult, Transaction
+from bot.postgres.locks import LockWatch
+from bot.postgres.violations import broken_at_commit, diagnose
+from bot.sql import BOM, Script, Statement, split
+from bot.words import without_values
+
+# Statements that can fail on existing rows are run behind a savepoint, so that afterwards the rows can be counted in the state
+# the statement met. Others are not: an enum value may not be used in the transaction that added it unless the type was
+# created there too, and PostgreSQL before 17 takes a type made behind a savepoint for somebody else's.
+_MAY_BREAK_ROWS = (
+    "alter table",
+    "alter domain",
+    "create unique index",
+    "create index",
+    "insert",
+    "update",
+    "delete",
+    "merge",
+    "with",
+    "do",
+    "select",
+    "call",
+    "refresh",
+)
+_BEGINS = ("begin", "start transaction")
+_ENDS = ("commit", "end", "rollback", "abort", "prepare transaction")
+_CANCELS = 5
+_COUNTED_TAG = re.compile(r"(?:INSERT \d+|UPDATE|DELETE|MERGE|COPY|SELECT|REFRESH MATERIALIZED VIEW|CREATE TABLE AS) (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a migration may take, and how long counting the rows that break one constraint may take."""
+
+    migration_s: float = 3600.0
+    count_s: float = 300.0
+
+    @property
+    def count_ms(self) -> int:
+        """`count_s` as PostgreSQL's statement_timeout wants it."""
+        return int(self.count_s * 1000)
+
+
+class MigrationFailed(Exception):  # noqa: N818  an outcome, caught below: not an error of ours
+    """Ends the run of a migration's statements."""
+
+    def __init__(self, error: SqlError, constraints: tuple[ConstraintChange, ...] = ()) -> None:
+        self.error, self.constraints = error, constraints
+        super().__init__(error.message)
+
+
+@dataclass(slots=True)
+class Run:
+    """One migration under way on one connection."""
+
+    connection: psycopg.Connection
+    watch: LockWatch
+    limits: Limits
+    transaction: Transaction
+    one_query: bool  # a single statement sent by itself: even an implicit transaction has no block then
+    began: float = field(default_factory=time.monotonic)
+    ended: float | None = None
+    looking_s: float = 0.0  # spent on looking, not on the migration
+    results: list[StatementResult] = field(default_factory=list)
+    explicit: bool = False  # inside a BEGIN of the file's own
+    committed: bool = False  # something of the file is there to stay
+
+    def now_ms(self) -> float:
+        """The migration's own clock: it stands still while we look, and at its end."""
+        return ((self.ended or time.monotonic()) - self.began - self.looking_s) * 1000
+
+    def stop(self) -> None:
+        """The migration is at its end, and holds no lock any more."""
+        self.watch.release(self.now_ms())
+        self.ended = time.monotonic()
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """What is done in this block is our doing, and not counted as the migration's time."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.looking_s += time.monotonic() - began
+
+    def status(self) -> TransactionStatus:
+        return self.connection.info.transaction_status
+
+    def in_block(self) -> bool:
+        return self.status() is not TransactionStatus.IDLE
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A migration that was run: how, and how far it came. `run` is None when its tool would not have begun."""
+
+    script: Script
+    transaction: Transaction
+    run: Run | None
+    error: SqlError | None = None
+    refused: tuple[ConstraintChange, ...] = ()
+
+
+def apply(migration: Migration, connection: psycopg.Connection, observer: psycopg.Connection | None, limits: Limits) -> Applied:
+    """Runs a migration's statements as its tool would, and leaves the connection outside any transaction. Without an observer
+    nothing is watched: for what the base branch already has.
+    """
+    script = split(migration.text)
+    try:
+        transaction = named(migration.layout).transaction(migration.text, script)
+    except ToolRefusal as refusal:
+        return Applied(script, Transaction.SINGLE, None, SqlError("", str(refusal), refusal.line))
+    run = _start(connection, observer, limits, transaction, script)
+    try:
+        with _deadline(connection, observer, limits.migration_s) as expired:
+            _run_script(run, script, migration.text, expired)
+        return Applied(script, transaction, run)
+    except MigrationFailed as failed:
+        return Applied(script, transaction, run, failed.error, failed.constraints)
+    finally:
+        run.stop()
+        _end_everything(connection)
+
+
+def _start(
+    connection: psycopg.Connection, observer: psycopg.Connection | None, limits: Limits, transaction: Transaction, script: Script
+) -> Run:
+    watch = LockWatch(observer, connection.info.backend_pid)
+    one_query = transaction is Transaction.IMPLICIT and len(script.statements) == 1
+    return Run(connection, watch, limits, transaction, one_query)
+
+
+def _run_script(run: Run, script: Script, text: str, expired: Callable[[], bool]) -> None:
+    """Runs the statements in order and commits. Raises MigrationFailed."""
+    try:
+        for number, statement in enumerate(script.statements):
+            _open_block(run, first=number == 0)
+            _run_statement(run, statement, expired)
+        _close_block(run, script)
+    except MigrationFailed as failed:
+        if failed.error.sqlstate == PostgresSyntaxError.sqlstate and _runs_whole(run, script, text):
+            return
+        raise
+
+
+def _open_block(run: Run, *, first: bool) -> None:
+    """Sends the BEGIN that the tool sends, or that one simple query with several statements implies."""
+    if run.in_block() or run.transaction is Transaction.NONE or run.one_query:
+        return
+    if first or run.transaction is Transaction.IMPLICIT:
+        run.connection.execute("BEGIN")
+
+
+def _close_block(run: Run, script: Script) -> None:
+    last = script.statements[-1] if script.statements else None
+    if not run.in_block() or last is None:
+        return
+    if run.explicit and run.transaction is not Transaction.SINGLE:
+        raise MigrationFailed(
+            SqlError("25001", "The file begins a transaction and does not end it: everything since is lost.", last.line)
+        )
+    _check_deferred(run, last.line)
+    _time_and_run(run, "COMMIT", last.line)
+    run.committed = True
+    run.watch.release(run.now_ms())
+
+
+def _run_statement(run: Run, statement: Statement, expired: Callable[[], bool]) -> None:
+    if run.in_block() and statement.begins("commit", "end"):
+        _check_deferred(run, statement.line)
+    guarded = statement.begins(*_MAY_BREAK_ROWS) and run.status() is TransactionStatus.INTRANS
+    if guarded:
+        with run.looking():
+            run.connection.execute("SAVEPOINT rehearsal")
+    # A statement that would be alone in its transaction is given one, so that its locks can be read before they are gone.
+    alone = not run.in_block() and _may_be_wrapped(statement)
+    began_ms = run.now_ms()
+    try:
+        if alone:
+            run.connection.execute("BEGIN")
+        rows = _execute(run.connection, statement)
+        duration_ms = run.now_ms() - began_ms
+        with run.looking():
+            locks = run.watch.read(began_ms, statement.line) if run.in_block() else None
+            if guarded and run.status() is TransactionStatus.INTRANS:
+                run.connection.execute("RELEASE SAVEPOINT rehearsal")
+        if alone:
+            run.connection.execute("COMMIT")
+            duration_ms = run.now_ms() - began_ms
+    except psycopg.Error as error:
+        _record_failure(run, statement, error, began_ms, expired)
+        if guarded:
+            run.connection.execute("ROLLBACK TO SAVEPOINT rehearsal")
+        elif alone:
+            _end_everything(run.connection)
+        raise _explained(run, statement, error) from error
+    _note_block(run, statement)
+    run.results.append(StatementResult(statement.line, statement.sql, round(duration_ms, 3), rows, locks))
+    if not run.in_block():
+        run.committed = True
+        run.watch.release(run.now_ms())
+
+
+def _record_failure(run: Run, statement: Statement, error: psycopg.Error, began_ms: float, expired: Callable[[], bool]) -> None:
+    said = _sql_error(error, statement, run.limits, expired=expired())
+    duration_ms = round(run.now_ms() - began_ms, 3)
+    run.results.append(StatementResult(statement.line, statement.sql, duration_ms, None, None, said))
+    if run.connection.closed:
+        raise MigrationFailed(said) from error
+
+
+def _explained(run: Run, statement: Statement, error: psycopg.Error) -> MigrationFailed:
+    """The failure with the rows that stand in its way, counted in the state that the statement met, if it can be had."""
+    said = run.results[-1].error
+    assert said is not None  # noqa: S101  recorded just before
+    if run.status() is TransactionStatus.INERROR:
+        return MigrationFailed(said)
+    with run.looking():
+        in_the_way = diagnose(run.connection, statement.sql, error, line=said.line, limit_ms=run.limits.count_ms)
+    return MigrationFailed(said, in_the_way)
+
+
+def _check_deferred(run: Run, line: int) -> None:
+    """Asks for deferred constraints just before a COMMIT would, when the rows that break one can still be counted."""
+    if run.status() is not TransactionStatus.INTRANS:
+        return
+    run.connection.execute("SAVEPOINT rehearsal")
+    try:
+        run.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        run.connection.execute("RELEASE SAVEPOINT rehearsal")
+    except psycopg.Error as error:
+        said = SqlError(error.sqlstate or "", _message(error), line, error.diag.message_detail)
+        run.connection.execute("ROLLBACK TO SAVEPOINT rehearsal")
+        with run.looking():
+            in_the_way = broken_at_commit(run.connection, error, line=line, limit_ms=run.limits.count_ms)
+        raise MigrationFailed(said, in_the_way) from error
+
+
+def _time_and_run(run: Run, command: str, line: int) -> None:
+    try:
+        run.connection.execute(command.encode())
+    except psycopg.Error as error:
+        raise MigrationFailed(SqlError(error.sqlstate or "", _message(error), line, error.diag.message_detail)) from error
+
+
+def _runs_whole(run: Run, script: Script, text: str) -> bool:
+    """A syntax error may be our splitter's fault: sends the file whole, as its tool would. Whether it ran."""
+    if run.transaction is Transaction.NONE or any(s.copy_data is not None for s in script.statements):
+        return False
+    _end_everything(run.connection)
+    began_ms = run.now_ms()
+    try:
+        if run.transaction is Transaction.SINGLE:
+            run.connection.execute("BEGIN")
+        run.connection.execute(text.encode())
+        if run.in_block():
+            run.connection.execute("COMMIT")
+        run.committed = True
+    except psycopg.Error:
+        return False
+    line = script.statements[0].line
+    run.results[:] = [StatementResult(line, text, round(run.now_ms() - began_ms, 3), None, None)]
+    return True
+
+
+def _may_be_wrapped(statement: Statement) -> bool:
+    """Whether a BEGIN around the statement changes nothing for it: not for what ends or begins transactions itself (a CALL
+    or DO may COMMIT), nor for what PostgreSQL refuses in a block.
+    """
+    return statement.begins(
+        "alter table", "create", "drop", "insert", "update", "delete", "merge", "with", "truncate", "comment", "grant", "revoke",
+        "refresh", "alter type", "alter index", "alter sequence", "alter view", "alter schema", "alter domain", "lock",
+    ) and not refuses_transaction(statement)  # fmt: skip
+
+
+def _refused_in_block(statement: Statement) -> bool:
+    return refuses_transaction(statement)
+
+
+def _note_block(run: Run, statement: Statement) -> None:
+    if statement.begins(*_BEGINS):
+        run.explicit = True
+    elif statement.begins(*_ENDS) and "to" not in statement.words[:3]:  # not ROLLBACK TO SAVEPOINT
+        run.explicit = run.in_block()
+
+
+def _execute(connection: psycopg.Connection, statement: Statement) -> int | None:
+    """Sends one statement as it stands. Rows affected, where its command has such a count."""
+    with connection.cursor() as cursor:
+        if statement.copy_data is not None:
+            with cursor.copy(statement.sql.encode()) as copy:
+                copy.write(statement.copy_data)
+        else:
+            cursor.execute(statement.sql.encode())
+        if cursor.description is not None:
+            return None
+        counted = _COUNTED_TAG.fullmatch(cursor.statusmessage or "")
+        return int(counted[1]) if counted else None
+
+
+def _sql_error(error: psycopg.Error, statement: Statement, limits: Limits, *, expired: bool) -> SqlError:
+    position = int(error.diag.statement_position or 1)
+    line = statement.line + statement.sql.count("\n", 0, position - 1)
+    message = _message(error)
+    hint = error.diag.message_hint
+    if expired and (isinstance(error, QueryCanceled) or error.sqlstate in (None, "57P01")):
+        message = f"stopped: the migration took longer than {limits.migration_s:g} s, the limit set for a rehearsal"
+    elif statement.sql.startswith(BOM):
+        hint = "The file begins with a byte order mark, which its tool sends to the server. Save it as UTF-8 without one."
+    return SqlError(error.sqlstate or "", message, line, error.diag.message_detail, hint)
+
+
+def _message(error: psycopg.Error) -> str:
+    """PostgreSQL's own message; of a data exception (class 22) without what it quotes, which is a row's value."""
+    message = error.diag.message_primary or str(error).strip() or type(error).__name__
+    return without_values(message) if (error.sqlstate or "").startswith("22") else message
+
+
+def _end_everything(connection: psycopg.Connection) -> None:
+    """Leaves whatever transaction is open, and makes the connection's row counters known to the observer."""
+    if connection.closed:
+        return
+    if connection.info.transaction_status is not TransactionStatus.IDLE:
+        connection.rollback()
+    with suppress(psycopg.Error):
+        connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
+
+
+@contextmanager
+def _deadline(
+    connection: psycopg.Connection, observer: psycopg.Connection | None, seconds: float
+) -> Iterator[Callable[[], bool]]:
+    """Cancels what runs on the connection once `seconds` are over, again each second, and ends the connection when that does
+    not help: a migration can catch a cancellation.
+    """
+    done, expired = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        if done.wait(seconds):
+            return
+        expired.set()
+        for _attempt in range(_CANCELS):
+            with suppress(psycopg.Error):
+                connection.cancel_safe(timeout=5)
+            if done.wait(1.0):
+                return
+        if observer:
+            with suppress(psycopg.Error):
+                observer.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [connection.info.backend_pid])
+
+    thread = threading.Thread(target=watch, name="deadline", daemon=True)
+    thread.start()
+    try:
+        yield expired.is_set
+    finally:
+        done.set()
+        thread.join()

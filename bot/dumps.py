@@ -1,0 +1,315 @@
+"""What a dump is, and what it needs of a server: known before anything is restored."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import re
+import subprocess
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, cast
+from urllib.parse import urlsplit
+
+from bot.errors import SeedError, UsageError
+from bot.postgres.binaries import Binaries, Needs
+from bot.progress import Advance, Progress
+
+CHUNK = 1 << 20
+_EXTENSION = re.compile(rb'^\s*CREATE EXTENSION (?:IF NOT EXISTS )?("[^"]+"|[\w-]+)', re.IGNORECASE)
+_ROLE_LIST = rb'((?:"(?:[^"]|"")+"|[\w$]+)(?:\s*,\s*(?:"(?:[^"]|"")+"|[\w$]+))*)'
+_ROLES = [
+    re.compile(pattern + rb"\s*" + _ROLE_LIST, re.IGNORECASE)
+    for pattern in (
+        rb"^ALTER .* OWNER TO",
+        rb"^GRANT .* TO",
+        rb"^REVOKE .* FROM",
+        rb"^ALTER DEFAULT PRIVILEGES FOR ROLE",
+        rb"^CREATE SCHEMA .* AUTHORIZATION",
+        rb"^CREATE POLICY .* TO",
+        rb"^SET (?:SESSION AUTHORIZATION|ROLE)",
+    )
+]
+_NOT_ROLES = frozenset({"public", "current_user", "session_user", "current_role", "default", "none", "postgres"})
+_DUMPED_FROM = re.compile(rb"Dumped from database version:? (\d+)")
+_DUMPED_BY = re.compile(rb"Dumped by pg_dump version:? (\d+)")
+_CREATED_AT = re.compile(rb"Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
+_COPY = re.compile(rb"^COPY .* FROM stdin;\s*$", re.IGNORECASE)
+
+
+class Kind(StrEnum):
+    """What a seed is made of."""
+
+    PLAIN = "plain"
+    GZIP = "gzip"
+    CUSTOM = "custom"
+    DIRECTORY = "directory"
+    TAR = "tar"
+    MIGRATIONS = "migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class SeedFile:
+    """A dump on this machine. `taken_at` is ISO 8601 in UTC, or None where nobody knows."""
+
+    path: Path
+    kind: Kind
+    identity: str
+    taken_at: str | None = None
+    roles: frozenset[str] = frozenset()
+    needs: Needs = Needs()  # noqa: RUF009  frozen
+
+
+def open_seed(source: str, folder: Path, newest: Binaries, progress: Progress) -> SeedFile:
+    """Takes a path or https URL to a dump that was looked into. `folder` is where a download goes, `newest` the newest
+    programs there are: their pg_restore reads every older archive.
+
+    Raises SeedError when it is missing, broken or of an unknown kind; UsageError for a URL that is not https.
+    """
+    taken_at = None
+    if "://" in source:
+        path, taken_at = _download(source, folder, progress)
+    else:
+        path = Path(source)
+        if not path.exists():
+            raise SeedError(
+                f"The seed {source} does not exist.",
+                advice="Give the path of a dump made by pg_dump (relative to the working directory), or an https URL.",
+            )
+    kind = _kind(path, source)
+    with progress.step(f"look into the seed {path.name} ({kind})", size_of(path)) as advance:
+        identity = _identity(path)
+        if kind in (Kind.PLAIN, Kind.GZIP):
+            found = _scan(_plain_lines(path, kind, advance), whole=True)
+        else:
+            found = _scan(_archive_lines(path, newest), whole=False)
+    if not found.anything:
+        raise SeedError(f"The seed {source} is empty.", advice="Make it again with pg_dump.")
+    return SeedFile(path, kind, identity, found.taken_at or taken_at, frozenset(found.roles), found.needs())
+
+
+@dataclass(slots=True)
+class _Found:
+    roles: set[str]
+    extensions: set[str]
+    major: int = 0
+    taken_at: str | None = None
+    anything: bool = False
+
+    def needs(self) -> Needs:
+        if not self.major:
+            return Needs(extensions=frozenset(self.extensions))
+        return Needs(
+            max(self.major, Needs().major),
+            f"which the seed needs (made from or by PostgreSQL {self.major})",
+            frozenset(self.extensions),
+        )
+
+
+def _scan(lines: Iterator[bytes], *, whole: bool) -> _Found:
+    """Reads the lines of a dump's schema. `whole`: it is all of a plain dump, so its end must be there too."""
+    found = _Found(set(), set())
+    by_pg_dump = complete = in_header = False
+    for number, line in enumerate(lines):
+        found.anything = found.anything or bool(line.strip())
+        in_header = number < 50
+        if in_header or line.startswith(b";"):
+            by_pg_dump = by_pg_dump or _DUMPED_BY.search(line) is not None
+            for pattern in (_DUMPED_FROM, _DUMPED_BY):
+                if said := pattern.search(line):
+                    found.major = max(found.major, int(said[1]))
+            if said := _CREATED_AT.search(line):
+                found.taken_at = said[1].decode().replace(" ", "T") + "Z"
+        if line.startswith(b"-- PostgreSQL database dump complete"):
+            complete = True
+        elif whole and line.startswith((b"\\connect", b"\\c ")):
+            raise SeedError(
+                "The seed connects to a database of its own.",
+                why=f"Line {number + 1} is a \\connect: it was made by pg_dumpall or by pg_dump --create.",
+                advice="Make it with plain `pg_dump <database>`, better with -Fc.",
+            )
+        _note_names(line, found)
+    if whole and by_pg_dump and not complete:
+        raise SeedError(
+            "The seed is not whole.",
+            why="pg_dump ends a dump with the line «PostgreSQL database dump complete», and this one lacks it.",
+            advice="Make or download it again.",
+        )
+    return found
+
+
+def _note_names(line: bytes, found: _Found) -> None:
+    if extension := _EXTENSION.match(line):
+        found.extensions.add(extension[1].decode(errors="replace").strip('"'))
+        return
+    for pattern in _ROLES:
+        if named := pattern.match(line):
+            for name in re.findall(rb'"(?:[^"]|"")+"|[\w$]+', named[1]):
+                found.roles.add(_role(name.decode(errors="replace")))
+    found.roles -= _NOT_ROLES
+
+
+def _role(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
+
+
+def _plain_lines(path: Path, kind: Kind, advance: Advance) -> Iterator[bytes]:
+    """The lines of a plain dump without the rows: data after COPY is skipped without being split into lines."""
+    rest, in_data = b"", False
+    try:
+        with opened(path, gz=kind is Kind.GZIP) as stream:
+            while chunk := stream.read(CHUNK):
+                advance(len(chunk))
+                rest += chunk
+                while True:
+                    if in_data:
+                        end = rest.find(b"\n\\.")
+                        if end < 0:
+                            rest = rest[-2:]
+                            break
+                        rest, in_data = rest[end + 3 :], False
+                    line, newline, after = rest.partition(b"\n")
+                    if not newline:
+                        break
+                    rest = after
+                    in_data = _COPY.match(line) is not None
+                    if in_data:
+                        rest = b"\n" + rest
+                    yield line
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise not_whole(path, str(error)) from error
+    if in_data:
+        raise not_whole(path, "it ends in the middle of a table's rows")
+    yield rest
+
+
+def _archive_lines(path: Path, newest: Binaries) -> Iterator[bytes]:
+    """The table of contents and the schema of an archive, as pg_restore prints them."""
+    for arguments in (["--list"], ["--schema-only", "--file=-"]):
+        done = subprocess.run(
+            [newest.tool("pg_restore"), *arguments, str(path)],
+            capture_output=True,
+            check=False,
+            env={"PATH": os.defpath, "LC_ALL": "C"},
+        )
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip()
+            newer = "unsupported version" in said
+            raise SeedError(
+                f"pg_restore {newest.version} can't read the seed {path.name}"
+                + (": it was made by a newer pg_dump." if newer else "."),
+                why=said[-400:],
+                advice=f"Install PostgreSQL newer than {newest.major}." if newer else "Make or download it again.",
+            )
+        yield from done.stdout.splitlines()
+
+
+def _kind(path: Path, source: str) -> Kind:
+    if path.is_dir():
+        if (path / "toc.dat").exists():
+            return Kind.DIRECTORY
+        raise SeedError(
+            f"The seed {source} is a folder, but no dump.",
+            why="A directory dump holds a file toc.dat.",
+            advice="Make one with `pg_dump --format=directory`.",
+        )
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise SeedError(f"The seed {source} can't be read.", why=error.strerror or str(error)) from error
+    if not head:
+        raise SeedError(f"The seed {source} is empty.", advice="Make it again with pg_dump.")
+    if head.startswith(b"PGDMP"):
+        return Kind.CUSTOM
+    if head.startswith(b"\x1f\x8b"):
+        return _kind_of_gzip(path, source)
+    if tarfile.is_tarfile(path):
+        return Kind.TAR
+    if b"\0" in head:
+        raise SeedError(
+            f"The seed {source} is no dump that this program knows.",
+            why="It is neither plain SQL nor an archive of pg_dump (custom, directory, tar).",
+            advice="Make it with `pg_dump --format=custom`.",
+        )
+    return Kind.PLAIN
+
+
+def _kind_of_gzip(path: Path, source: str) -> Kind:
+    try:
+        with gzip.open(path) as stream:
+            inner = stream.read(5)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise not_whole(path, str(error)) from error
+    if inner == b"PGDMP":
+        raise SeedError(
+            f"The seed {source} is a compressed archive.",
+            why="Archives of pg_dump are compressed already; pg_restore can't read one that was compressed again.",
+            advice=f"Unpack it first: gunzip {path.name}",
+        )
+    return Kind.GZIP
+
+
+def _identity(path: Path) -> str:
+    digest = hashlib.sha256()
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return f"sha256:{digest.hexdigest()}"
+
+
+def size_of(path: Path) -> int | None:
+    return None if path.is_dir() else path.stat().st_size
+
+
+@contextmanager
+def opened(path: Path, *, gz: bool) -> Iterator[IO[bytes]]:
+    if gz:
+        with gzip.open(path, "rb") as stream:
+            yield cast("IO[bytes]", stream)
+    else:
+        with path.open("rb") as stream:
+            yield stream
+
+
+def not_whole(path: Path, why: str) -> SeedError:
+    return SeedError(f"The seed {path.name} is not whole.", why=why, advice="Make or download it again.")
+
+
+def _download(url: str, folder: Path, progress: Progress) -> tuple[Path, str | None]:
+    """Streams a dump to a file. The URL may hold a signature: only its host is ever shown."""
+    import httpx  # noqa: PLC0415  only a seed from the network pays for it
+
+    parts = urlsplit(url)
+    if parts.scheme != "https":
+        raise UsageError(
+            f"A seed can't be fetched over {parts.scheme}.",
+            why="A dump is production data; it travels over https only.",
+            advice="Give an https URL, or download it in a step before and give the path.",
+        )
+    path = folder / (Path(parts.path).name or "seed")
+    try:
+        with httpx.stream("GET", url, follow_redirects=True, timeout=60.0) as answer:
+            if answer.status_code != 200:
+                raise SeedError(
+                    f"{parts.hostname} answered {answer.status_code} when asked for the seed.",
+                    advice="Check the URL and whether its signature has run out.",
+                )
+            length = int(answer.headers.get("content-length") or 0) or None
+            with progress.step(f"download the seed from {parts.hostname}", length) as advance, path.open("wb") as file:
+                for chunk in answer.iter_bytes(CHUNK):
+                    file.write(chunk)
+                    advance(len(chunk))
+            modified = answer.headers.get("last-modified")
+    except httpx.HTTPError as error:
+        raise SeedError(f"The seed could not be fetched from {parts.hostname}.", why=type(error).__name__) from error
+    taken_at = parsedate_to_datetime(modified).strftime("%Y-%m-%dT%H:%M:%SZ") if modified else None
+    return path, taken_at
