@@ -263,7 +263,7 @@ def _time_and_run(run: Run, command: str, line: int) -> None:
 
 def _runs_whole(run: Run, script: Script, text: str) -> bool:
     """A syntax error may be our splitter's fault: sends the file whole, as its tool would. Whether it ran."""
-    if run.transaction is Transaction.NONE or any(s.copy_data is not None for s in script.statements):
+    if run.committed or run.transaction is Transaction.NONE or any(s.copy_data is not None for s in script.statements):
         return False
     _end_everything(run.connection)
     began_ms = run.now_ms()
@@ -283,16 +283,12 @@ def _runs_whole(run: Run, script: Script, text: str) -> bool:
 
 def _may_be_wrapped(statement: Statement) -> bool:
     """Whether a BEGIN around the statement changes nothing for it: not for what ends or begins transactions itself (a CALL
-    or DO may COMMIT), nor for what PostgreSQL refuses in a block.
+    or DO may COMMIT), nor for what PostgreSQL refuses in a block, or outside one (LOCK).
     """
     return statement.begins(
         "alter table", "create", "drop", "insert", "update", "delete", "merge", "with", "truncate", "comment", "grant", "revoke",
-        "refresh", "alter type", "alter index", "alter sequence", "alter view", "alter schema", "alter domain", "lock",
+        "refresh", "alter type", "alter index", "alter sequence", "alter view", "alter schema", "alter domain",
     ) and not refuses_transaction(statement)  # fmt: skip
-
-
-def _refused_in_block(statement: Statement) -> bool:
-    return refuses_transaction(statement)
 
 
 def _note_block(run: Run, statement: Statement) -> None:

@@ -57,6 +57,7 @@ AS_THE_TOOL_RUNS_IT = {
     "its own BEGIN and COMMIT in one transaction": ("plain", "BEGIN; CREATE TABLE n (); COMMIT;", ("applied", None, None)),
     "a BEGIN without an end": ("golang-migrate", "BEGIN;\nCREATE TABLE n ();", ("failed", "25001", 2)),
     "COMMIT in a DO body": ("plain", "DO $$ BEGIN CREATE TABLE n (); COMMIT; END $$;", ("failed", "2D000", 1)),
+    "LOCK without a transaction": ("golang-migrate", "LOCK TABLE t;", ("failed", "25P01", 1)),
     "savepoints of its own": (
         "plain",
         "INSERT INTO other VALUES (8); SAVEPOINT s; DELETE FROM t; ROLLBACK TO SAVEPOINT s; RELEASE SAVEPOINT s;",
