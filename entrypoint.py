@@ -15,7 +15,7 @@ def main() -> int:
         return command_line()
     from bot.action import github_of, run_action  # noqa: PLC0415
     from bot.cli import stop_in_order_on_sigterm  # noqa: PLC0415
-    from bot.errors import RehearsalError  # noqa: PLC0415
+    from bot.errors import RehearsalError, as_fault  # noqa: PLC0415
     from bot.settings import action_settings  # noqa: PLC0415
 
     stop_in_order_on_sigterm()
@@ -23,14 +23,15 @@ def main() -> int:
         settings = action_settings(os.environ)
         print(f"::add-mask::{settings.token}", flush=True)
         return run_action(settings, make_github=github_of)
-    except RehearsalError as error:
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+        return 130
+    except Exception as fault:  # noqa: BLE001  exit status 1 would say that a migration fails
+        error = fault if isinstance(fault, RehearsalError) else as_fault(fault)
         print(
             "::error title=migration-rehearsal::" + " ".join(error.lines()).replace("%", "%25").replace("\n", "%0A"), flush=True
         )
         return error.exit_status
-    except KeyboardInterrupt:
-        print("stopped", flush=True)
-        return 130
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ _MAY_BREAK_ROWS = (
 _BEGINS = ("begin", "start transaction")
 _ENDS = ("commit", "end", "rollback", "abort", "prepare transaction")
 _CANCELS = 5
+_COPY_OUT = re.compile(r"\bTO\s+STDOUT\b", re.IGNORECASE)
 _COUNTED_TAG = re.compile(r"(?:INSERT \d+|UPDATE|DELETE|MERGE|COPY|SELECT|REFRESH MATERIALIZED VIEW|CREATE TABLE AS) (\d+)")
 
 
@@ -183,7 +184,25 @@ def _close_block(run: Run, script: Script) -> None:
     run.watch.release(run.now_ms())
 
 
+def _refuse_in_simple_query(run: Run, statement: Statement) -> None:
+    """What a file sent as one simple query can't hold, and we, who send it statement by statement, could: commands that want a
+    transaction block begun by hand, and data for COPY, which only psql sends. Raises MigrationFailed as the tool would see it.
+    """
+    if run.transaction is not Transaction.IMPLICIT or run.explicit:
+        return
+    if statement.copy_data:
+        message = "syntax error: the data after COPY … FROM stdin is for psql, and its tool sends the whole file as SQL"
+        raise MigrationFailed(SqlError("42601", message, statement.line + 1))
+    if statement.begins("savepoint", "release", "rollback to", "rollback transaction to", "rollback work to"):
+        name = statement.words[0].upper() if statement.words[0] != "rollback" else "ROLLBACK TO SAVEPOINT"
+        raise MigrationFailed(SqlError("25P01", f"{name} can only be used in transaction blocks", statement.line))
+    if statement.begins("commit", "rollback") and "chain" in statement.words and "no" not in statement.words:
+        name = f"{statement.words[0].upper()} AND CHAIN"
+        raise MigrationFailed(SqlError("25P01", f"{name} can only be used in transaction blocks", statement.line))
+
+
 def _run_statement(run: Run, statement: Statement, expired: Callable[[], bool]) -> None:
+    _refuse_in_simple_query(run, statement)
     if run.in_block() and statement.begins("commit", "end"):
         _check_deferred(run, statement.line)
     guarded = statement.begins(*_MAY_BREAK_ROWS) and run.status() is TransactionStatus.INTRANS
@@ -303,7 +322,11 @@ def _execute(connection: psycopg.Connection, statement: Statement) -> int | None
     with connection.cursor() as cursor:
         if statement.copy_data is not None:
             with cursor.copy(statement.sql.encode()) as copy:
-                copy.write(statement.copy_data)
+                copy.write(statement.copy_data.encode())  # as they are in the file, whatever client_encoding says
+        elif statement.begins("copy") and _COPY_OUT.search(statement.sql):
+            with cursor.copy(statement.sql.encode()) as copy:
+                for _rows in copy:
+                    pass
         else:
             cursor.execute(statement.sql.encode())
         if cursor.description is not None:
@@ -315,7 +338,7 @@ def _execute(connection: psycopg.Connection, statement: Statement) -> int | None
 def _sql_error(error: psycopg.Error, statement: Statement, limits: Limits, *, expired: bool) -> SqlError:
     position = int(error.diag.statement_position or 1)
     line = statement.line + statement.sql.count("\n", 0, position - 1)
-    message = _message(error)
+    message = _message(error, statement.sql)
     hint = error.diag.message_hint
     if expired and (isinstance(error, QueryCanceled) or error.sqlstate in (None, "57P01")):
         message = f"stopped: the migration took longer than {limits.migration_s:g} s, the limit set for a rehearsal"
@@ -324,10 +347,17 @@ def _sql_error(error: psycopg.Error, statement: Statement, limits: Limits, *, ex
     return SqlError(error.sqlstate or "", message, line, error.diag.message_detail, hint)
 
 
-def _message(error: psycopg.Error) -> str:
-    """PostgreSQL's own message; of a data exception (class 22) without what it quotes, which is a row's value."""
+def _message(error: psycopg.Error, sql: str = "") -> str:
+    """PostgreSQL's own message, without what may be a row's value: whatever a data exception (class 22) quotes, and what an
+    error of a cast to a name (`…::regclass`) quotes that the statement does not say itself.
+    """
     message = error.diag.message_primary or str(error).strip() or type(error).__name__
-    return without_values(message) if (error.sqlstate or "").startswith("22") else message
+    state = error.sqlstate or ""
+    if state.startswith("22"):
+        return without_values(message)
+    if state in ("42P01", "42704", "42883", "3F000"):
+        return re.sub(r'"([^"]*)"', lambda found: found[0] if found[1].split(".")[-1].lower() in sql.lower() else '"…"', message)
+    return message
 
 
 def _end_everything(connection: psycopg.Connection) -> None:

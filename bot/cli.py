@@ -53,12 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def stop_in_order_on_sigterm() -> None:
-    """SIGTERM ends the program as Ctrl-C does: clones are dropped and the server is stopped on the way out."""
+    """SIGTERM and SIGHUP end the program as Ctrl-C does: clones are dropped and the server is stopped on the way out."""
 
     def stop(_number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGHUP, stop)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -208,11 +209,20 @@ def _rehearse(options: argparse.Namespace) -> int:
         _write(target, _rendered(report, form, settings))
     if options.print_sql:
         sys.stderr.write(_rendered(report, options.format, settings))
-        if status == 0:
+        if _all_passed(report):
             sys.stdout.write("".join(_sql_of(plan)))
     else:
         sys.stdout.write(_rendered(report, options.format, settings))
     return status
+
+
+def _all_passed(report: Report) -> bool:
+    """Whatever `fail-on` says, SQL that fails or breaks something is not handed on."""
+    from bot.model import Outcome, Severity  # noqa: PLC0415
+
+    return all(m.outcome is Outcome.APPLIED for m in report.migrations) and not any(
+        f.severity is Severity.ERROR and f.allowed_reason is None for f in report.findings
+    )
 
 
 def _sql_of(plan: Plan) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from bot.model import ColumnNulls, ConstraintChange, SchemaChange, TableChange
 from bot.postgres.catalog import Column, Constraint, Snapshot, Table
@@ -32,25 +32,33 @@ def _state(tables: Iterable[Table]) -> set[tuple[int | None, ...]]:
 
 
 def altered_columns(before: Snapshot, after: Snapshot) -> dict[int, set[int]]:
-    """Column numbers by table OID that were added, or whose type, default or nullability changed, in tables that were there."""
+    """Column numbers by table OID that were added or dropped, or whose type, default or nullability changed, in tables that
+    were there and still are; a partition's columns are told by its parent.
+    """
     found: dict[int, set[int]] = {}
-    for key, column in after.columns.items():
-        if key[0] in before.tables and _differs(before.columns.get(key), column):
-            found.setdefault(key[0], set()).add(key[1])
+    for key in before.columns.keys() | after.columns.keys():
+        oid, number = key
+        stays = oid in before.tables and oid in after.tables and after.tables[oid].root == oid
+        if stays and _differs(before.columns.get(key), after.columns.get(key)):
+            found.setdefault(oid, set()).add(number)
     return found
 
 
-def _differs(old: Column | None, new: Column) -> bool:
-    return old is None or (old.definition, old.not_null) != (new.definition, new.not_null)
+def _differs(old: Column | None, new: Column | None) -> bool:
+    return old is None or new is None or (old.definition, old.not_null) != (new.definition, new.not_null)
 
 
 def table_changes(
-    before: Snapshot, after: Snapshot, counted: tuple[Mapping[int, Counts], Mapping[int, Counts]], lines: Mapping[str, int]
+    before: Snapshot,
+    after: Snapshot,
+    oids: Set[int],
+    counted: tuple[Mapping[int, Counts], Mapping[int, Counts]],
+    lines: Mapping[str, int],
 ) -> tuple[TableChange, ...]:
     """Rows of each touched table before and after; `lines`: which line most likely touched a table, by its name."""
     old, new = roots(before), roots(after)
     changes = []
-    for oid in sorted(touched(before, after)):
+    for oid in sorted(oids):
         table = after.tables.get(oid) or before.tables[oid]
         was, now = counted[0].get(oid), counted[1].get(oid)
         inserted, updated, deleted = _counters(old.get(oid, []), new.get(oid, []), was, now)
@@ -72,10 +80,13 @@ def table_changes(
 
 
 def _counters(
-    old: Iterable[Table], new: Iterable[Table], was: Counts | None, now: Counts | None
+    old: Sequence[Table], new: Sequence[Table], was: Counts | None, now: Counts | None
 ) -> tuple[int | None, int | None, int | None]:
-    """Rows inserted, updated, deleted by PostgreSQL's counters; None where these contradict the exact counts: they are
-    reset by TRUNCATE, and count rows whose change was undone by ROLLBACK TO SAVEPOINT.
+    """Rows inserted, updated, deleted; None where PostgreSQL's counters contradict the exact counts.
+
+    The counters include rows whose change was undone (by ROLLBACK TO SAVEPOINT, or an exception that was caught), and TRUNCATE
+    resets them. So they are taken only where they fit the rows counted before and after, and the rows that were written are
+    counted by the transaction that wrote them; a row updated twice is one row.
     """
     if now is None:
         return (None, None, None)
@@ -83,8 +94,11 @@ def _counters(
     inserted = sum(t.inserted - (before[t.oid].inserted if t.oid in before else 0) for t in new)
     updated = sum(t.updated - (before[t.oid].updated if t.oid in before else 0) for t in new)
     deleted = sum(t.deleted - (before[t.oid].deleted if t.oid in before else 0) for t in new)
-    if (was.rows if was else 0) + inserted - deleted != now.rows:
+    if min(inserted, updated, deleted) < 0 or (was.rows if was else 0) + inserted - deleted != now.rows:
         return (None, None, None)
+    if now.written is not None and not _rewritten(old, new) and updated + inserted > now.written:
+        updated = now.written - inserted
+        return (None, None, None) if updated < 0 else (inserted, updated, deleted)
     return (inserted, updated, deleted)
 
 
@@ -106,7 +120,7 @@ def column_nulls(
             continue  # a new table's columns are all new, a dropped one's all gone: its row tells
         nulls_before = counted[0][oid].nulls.get(number) if oid in counted[0] and key in before.columns else None
         nulls_after = counted[1][oid].nulls.get(number) if oid in counted[1] and key in after.columns else None
-        is_altered = number in altered.get(oid, ()) or key not in after.columns
+        is_altered = number in altered.get(oid, ())
         if (nulls_before, nulls_after) == (None, None) or not (is_altered or nulls_before != nulls_after):
             continue
         column = after.columns.get(key) or before.columns[key]
@@ -119,24 +133,29 @@ def constraint_changes(before: Snapshot, after: Snapshot) -> list[tuple[Constrai
     these say nothing about existing rows; and partition bounds, which are told by the partition.
     """
     changes: list[tuple[Constraint, str]] = []
+    by_oid = {(c.kind, c.oid): c for c in before.constraints.values() if c.kind != "not null"}
     for key, constraint in after.constraints.items():
-        old = before.constraints.get(key)
+        old = before.constraints.get(key) or by_oid.get((constraint.kind, constraint.oid))
         if constraint.kind == "partition bounds" or (constraint.kind == "not null" and constraint.table_oid not in before.tables):
             continue
         if old is None:
             changes.append((constraint, "added"))
         elif (old.definition, old.validated) != (constraint.definition, constraint.validated) and not _renamed(old, constraint):
             changes.append((constraint, "changed"))
+    kept = {(c.kind, c.oid) for c in after.constraints.values()}
     for key, constraint in before.constraints.items():
-        gone = key not in after.constraints and constraint.table_oid in after.tables
-        if gone and constraint.kind != "partition bounds":
+        table = after.tables.get(constraint.table_oid)
+        # One that has another name now, or is told by the parent that its table was attached to, is not gone.
+        renamed = (constraint.kind, constraint.oid) in kept and constraint.kind != "not null"
+        attached = table is not None and table.root != table.oid and before.tables[table.oid].root == table.oid
+        if key not in after.constraints and table and not renamed and not attached and constraint.kind != "partition bounds":
             changes.append((constraint, "dropped"))
     return changes
 
 
 def _renamed(old: Constraint, new: Constraint) -> bool:
-    """Whether only the table was renamed, which changes the text of an index but nothing in it."""
-    return old.table_name != new.table_name and old.validated == new.validated
+    """Whether only a name differs, of the table, a column or an index: it changes the text of a definition, but nothing in it."""
+    return old.validated == new.validated and (old.table_name != new.table_name or old.name != new.name or old.kind == "not null")
 
 
 def constraint_change(constraint: Constraint, change: str, violations: int | None, rows: int | None) -> ConstraintChange:
@@ -154,6 +173,11 @@ def constraint_change(constraint: Constraint, change: str, violations: int | Non
         rows=rows,
         columns=tuple(constraint.columns),
     )
+
+
+def untouched(before: Snapshot, after: Snapshot) -> int:
+    """How many tables were there before and after and are proven untouched."""
+    return len((roots(before).keys() & roots(after).keys()) - touched(before, after))
 
 
 def schema_changes(before: Snapshot, after: Snapshot) -> tuple[SchemaChange, ...]:

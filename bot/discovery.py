@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from bot.errors import MigrationFileError
-from bot.layouts import Layout, Name, Part, detect, named
+from bot.layouts import LAYOUTS, Layout, Name, Part, detect, named
 from bot.layouts.plain import PLAIN
 from bot.model import FileChange, FileStatus, HistoryProblem, Migration, Plan
 from bot.sql import BOM, split
@@ -63,8 +63,14 @@ def plan_changes(
     `read` gives a file at the pull request's head, `read_base` at its base, where `base_paths` are all the files. `layout`
     and `folders` (folders or globs) win over what the files tell. Raises as `plan_files`.
     """
-    candidates = [c for c in changes if _is_candidate(c.path, folders)]
-    texts = {c.path: decode(c.path, (read_base if c.status is FileStatus.REMOVED else read)(c.path)) for c in candidates}
+    candidates = [c for c in changes if _is_candidate(c.path, folders) and _may_be_migration(c)]
+    texts = {}
+    for change in candidates:
+        content = (read_base if change.status is FileStatus.REMOVED else read)(change.path)
+        texts[change.path] = content.decode("utf-8", errors="replace")  # only to find out what it is
+        if change.status is FileStatus.MODIFIED and content == read_base(change.path):
+            del texts[change.path]  # its mode was changed
+    candidates = [c for c in candidates if c.path in texts]
     chosen = _chosen_for(texts, layout, bool(folders))
     if chosen is None:
         return Plan((), reason="no changed file is a migration")
@@ -180,6 +186,10 @@ def _chosen_for(texts: dict[str, str], layout: str | None, folders_given: bool) 
 def _detect_or_plain(texts: dict[str, str]) -> Chosen:
     found = detect(texts.items())
     return Chosen(*found) if found else Chosen(PLAIN, "SQL files in the order given")
+
+
+def _may_be_migration(change: FileChange) -> bool:
+    return any(layout.parse(PurePosixPath(path)) for path in (change.path, change.old_path or "-") for layout in LAYOUTS)
 
 
 def _is_candidate(path: str, folders: Sequence[str]) -> bool:

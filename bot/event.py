@@ -29,7 +29,7 @@ def read_event(name: str, payload: Mapping[str, Any], *, repository: str, sha: s
         if name == "workflow_dispatch":
             branch = payload["repository"]["default_branch"]
             return PullRequest(repository, "" if number else sha, "", number, base_ref=branch)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise EventError(
             f"The payload of the event {name} lacks what GitHub puts there.",
             why=f"Looking for {error}.",

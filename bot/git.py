@@ -42,7 +42,12 @@ class Repository:
                 fields = fields[2:]
             found.append(FileChange(path, _STATUS.get(status[:1], FileStatus.MODIFIED)))
         untracked = _git(self.top, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
-        return found + [FileChange(path, FileStatus.ADDED) for path in untracked if path]
+        found += [FileChange(path, FileStatus.ADDED) for path in untracked if path]
+        return [change for change in found if change.status is FileStatus.REMOVED or self._is_file(change.path)]
+
+    def _is_file(self, path: str) -> bool:
+        """Not a submodule, nor a link, which may lead out of the repository."""
+        return (self.top / path).is_file() and not (self.top / path).is_symlink()
 
     def base_paths(self) -> list[str]:
         """Every file at the base."""
@@ -72,13 +77,23 @@ def open_repository(folder: Path, base: str | None) -> Repository:
     names = (base,) if base else _DEFAULT_BASES
     for name in names:
         if commit := _commit(top, name):
-            merge_base = _git(top, "merge-base", commit, "HEAD").strip()
-            return Repository(top, merge_base, name)
+            return Repository(top, _merge_base(top, commit, name), name)
     raise UsageError(
         f"There is no commit {base!r} in this repository." if base else "No base branch was found.",
         why="" if base else f"Looked for {', '.join(_DEFAULT_BASES)}.",
         advice="Name a branch or commit that is here, as in --base origin/main; in a workflow check out with fetch-depth: 0.",
     )
+
+
+def _merge_base(top: Path, commit: str, name: str) -> str:
+    try:
+        return _git(top, "merge-base", commit, "HEAD").strip()
+    except UsageError as error:
+        raise UsageError(
+            f"HEAD and {name} have no commit in common, so nobody can say what is new.",
+            why="They are unrelated, or the clone is shallow.",
+            advice="Name another --base, or fetch the whole history: git fetch --unshallow.",
+        ) from error
 
 
 def _commit(top: Path, name: str) -> str | None:

@@ -26,8 +26,11 @@ rm -rf "$folder"
 
 
 def make_folder(prefix: str) -> Path:
-    """A new folder of ours in the system's place for temporary files. Short: a socket's path may have 107 bytes."""
-    return Path(tempfile.mkdtemp(prefix=prefix))
+    """A new folder of ours in the system's place for temporary files; in /tmp where that one's name is too long for a socket,
+    whose path may have 107 bytes, or holds a comma, which PostgreSQL takes for the end of a folder's name.
+    """
+    usual = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp" if len(usual) > 60 or "," in usual else usual))  # noqa: S108
 
 
 @contextmanager

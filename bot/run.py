@@ -6,7 +6,7 @@ import hashlib
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +43,7 @@ from bot.rules import Policy, judge
 from bot.settings import Settings
 from bot.sql import split
 from bot.verdict import conclude
-from bot.words import count
+from bot.words import count, without_values
 
 _EXTENSION = re.compile(r'create\s+extension\s+(?:if\s+not\s+exists\s+)?(?:"(?P<quoted>[^"]+)"|(?P<plain>[\w-]+))', re.IGNORECASE)
 _NAMESPACE = uuid.UUID("6a1f2f0e-3f57-5d0c-9a55-8f5a5a1c7f31")
@@ -144,17 +144,37 @@ def _replay(server: Server, base: tuple[Migration, ...], settings: Settings, pro
     if not base:
         return
     limits = Limits(settings.time_limit_s)
-    with progress.step(f"apply {count(len(base), 'migration')} of the base"), ExitStack() as stack:
-        connection: psycopg.Connection | None = None
+    with progress.step(f"apply {count(len(base), 'migration')} of the base"), _Session(lambda: server.connect(SEED)) as session:
         for migration in base:
-            if connection is None or not named(migration.layout).one_session:
-                connection = stack.enter_context(server.connect(SEED))
-            if error := apply(migration, connection, None, limits).error:
+            if error := apply(migration, session.for_file(migration), None, limits).error:
                 raise SeedError(
                     f"{migration.path}:{error.line} fails, which the base branch has already: {error.message}",
                     why="Without a seed the base branch's migrations are run from the first to the last to make one.",
                     advice="Give a dump as seed, or mend the history so that it replays on an empty database.",
                 )
+
+
+class _Session:
+    """The connection that a tool runs its files on: one for all, or a new one for each; never more than one is open."""
+
+    def __init__(self, connect: Callable[[], psycopg.Connection]) -> None:
+        self._connect = connect
+        self._connection: psycopg.Connection | None = None
+
+    def __enter__(self) -> _Session:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self._connection:
+            self._connection.close()
+
+    def for_file(self, migration: Migration) -> psycopg.Connection:
+        """The connection for a file."""
+        if self._connection and not named(migration.layout).one_session:
+            self._connection.close()
+            self._connection = None
+        self._connection = self._connection or self._connect()
+        return self._connection
 
 
 def rehearse_all(
@@ -163,23 +183,23 @@ def rehearse_all(
     """Rehearses in order; after a failure the rest is skipped, as the tool would not come to it."""
     limits = Limits(settings.time_limit_s)
     failed = False
-    with ExitStack() as stack:
-        observer = stack.enter_context(provider.observe(clone))
+    with provider.observe(clone) as observer:
         snapshot = take_snapshot(observer)
-        ledger = Ledger(snapshot, provider.open_seed)
-        connection: psycopg.Connection | None = None
+    ledger = Ledger(snapshot, provider.open_seed)
+    with _Session(lambda: provider.connect(clone)) as session:
         for migration in migrations:
             if failed:
                 yield Rehearsal(migration.path, migration.version, migration.layout, Outcome.SKIPPED, Transaction.SINGLE)
                 continue
-            if connection is None or not named(migration.layout).one_session:
-                connection = stack.enter_context(provider.connect(clone))
+            connection = session.for_file(migration)
             try:
-                rehearsal, snapshot = rehearse(migration, connection, observer, snapshot, ledger, limits, progress)
+                rehearsal, snapshot = rehearse(
+                    migration, connection, lambda: provider.observe(clone), snapshot, ledger, limits, progress
+                )
             except psycopg.Error as error:
                 raise CloneError(
                     f"The clone could not be looked at after {migration.path}.",
-                    why=f"{type(error).__name__}: {str(error).strip()[-300:]}",
+                    why=f"{type(error).__name__}: {without_values(str(error).strip())[-300:]}",
                     advice="A migration can end the server's connections, or lock its catalog and not let go.",
                 ) from error
             failed = rehearsal.outcome is Outcome.FAILED

@@ -92,7 +92,7 @@ def settings_from(inputs: Mapping[str, str]) -> Settings:
         clone_provider=check_provider(given.get("clone-provider", "embedded")),
         fail_on=_one_of(given, "fail-on", FAIL_ON),
         large_table_rows=int(_number(given, "large-table-rows")),
-        time_limit_s=_number(given, "time-limit") * 60,
+        time_limit_s=min(_number(given, "time-limit"), 10_000) * 60,
         postgres_bin=given.get("postgres-bin"),
         show_row_data=_flag(given, "show-row-data"),
     )
@@ -109,7 +109,7 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
             advice="Leave the input out (it defaults to the workflow's own token) or give it a secret that exists.",
         )
     number = inputs["pull-request"].strip()
-    if number and not number.isdigit():
+    if number and not (number.isascii() and number.isdigit()):
         raise UsageError(f"The input pull-request is {number!r}, which is no number.", advice="Give it as in `pull-request: 42`.")
     settings, comment, wrong = Settings(), True, None
     try:
@@ -165,8 +165,8 @@ def _number(given: Mapping[str, str], name: str) -> float:
         number = float(value)
     except ValueError:
         number = -1.0
-    if not 0 < number < 1e15:
-        raise UsageError(f"The input {name} is {value!r}.", advice="Give a number greater than 0.")
+    if not 0 < number < 1e9:
+        raise UsageError(f"The input {name} is {value!r}.", advice="Give a number greater than 0, and below a thousand million.")
     return number
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from bot.layouts.base import HistoryTable, Layout, Name, section
+from bot.layouts.base import HistoryTable, Layout, Name, ToolRefusal, section
 from bot.model import Transaction
 from bot.sql import Script
 
 _FILE = re.compile(r"(?P<version>[0-9]+)_.*\.sql", re.DOTALL)
 _UP = re.compile(r"--\s*\+goose\s+up\b", re.IGNORECASE)
 _DOWN = re.compile(r"--\s*\+goose\s+down\b", re.IGNORECASE)
+_STATEMENT = re.compile(r"\s*--\s*\+goose\s+statement(begin|end)\b", re.IGNORECASE)
+_LINE_END = re.compile(r";\s*(--.*)?$")
 _NO_TRANSACTION = re.compile(r"^--\s*\+goose\s+no\s+transaction\b", re.IGNORECASE | re.MULTILINE)
 
 
@@ -37,8 +39,29 @@ def _down(text: str) -> str | None:
     return section(text, _DOWN, _UP)
 
 
-def _transaction(text: str, _script: Script) -> Transaction:
+def _transaction(text: str, script: Script) -> Transaction:
+    _refuse_what_goose_would_split(text, script)
     return Transaction.NONE if _NO_TRANSACTION.search(text) else Transaction.SINGLE
+
+
+def _refuse_what_goose_would_split(text: str, script: Script) -> None:
+    """Outside `-- +goose StatementBegin` and `StatementEnd` goose ends a statement at each line that ends in a semicolon, also
+    inside a function's body. Raises ToolRefusal.
+    """
+    inside = False
+    ends = {text.count("\n", 0, statement.end) + 1 for statement in script.statements}
+    spans = [(s.line, text.count("\n", 0, s.end) + 1) for s in script.statements]
+    for number, line in enumerate(text.splitlines(), start=1):
+        if mark := _STATEMENT.match(line):
+            inside = mark[1].lower() == "begin"
+        elif not inside and _LINE_END.search(line) and number not in ends:
+            within = [begin for begin, end in spans if begin <= number < end]
+            if within:
+                raise ToolRefusal(
+                    "goose ends a statement at this line: put the whole statement between -- +goose StatementBegin and "
+                    "-- +goose StatementEnd",
+                    number,
+                )
 
 
 GOOSE = Layout(

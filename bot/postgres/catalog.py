@@ -27,6 +27,7 @@ class Table:
     kind: str
     root: int
     filenode: int | None
+    populated: bool
     inserted: int
     updated: int
     deleted: int
@@ -61,9 +62,11 @@ class Constraint:
     """Something that rows can break, with what is needed to count them. `table_name`, `source` (what to
     put after FROM to get the rows it holds for), `columns` and the like are quoted as SQL; `schema`, `relation`, `column_name`
     (of a NOT NULL) and `name` are not. `index_definition` makes an ordinary index like an exclusion constraint's;
-    `bare_index`: a unique index that no constraint stands for.
+    `bare_index`: a unique index that no constraint stands for. `oid` is the number
+    of the column where it is a NOT NULL, which has no other identity before PostgreSQL 18.
     """
 
+    oid: int
     table_oid: int
     table_name: str
     source: str
@@ -83,11 +86,12 @@ class Constraint:
     nulls_not_distinct: bool
     index_definition: str | None
     bare_index: bool
+    countable: bool
 
     @property
     def key(self) -> tuple[int, str, str]:
         """What makes it the same constraint in two snapshots: NOT NULL has no name of its own before PostgreSQL 18."""
-        return (self.table_oid, self.kind, self.columns[0] if self.kind == "not null" else self.name)
+        return (self.table_oid, self.kind, str(self.oid) if self.kind == "not null" else self.name)
 
 
 @dataclass(frozen=True, slots=True)

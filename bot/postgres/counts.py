@@ -10,22 +10,33 @@ import psycopg
 
 from bot.postgres.catalog import Column, Snapshot, Table
 
+# Transaction ids go round; the distance between two is told by 32-bit arithmetic (src/backend/access/transam/transam.c).
+_YOUNGER = "((xmin::text::bigint - {0} + 4294967296) % 4294967296) < 2147483648 AND xmin::text::bigint > 2"
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """A table at one moment; `nulls` by column number."""
+    """A table at one moment; `nulls` by column number. `written`: rows whose newest version is younger than a given
+    transaction, so that what was undone does not count; None where nobody asked.
+    """
 
     rows: int
     bytes: int
     nulls: Mapping[int, int]
+    written: int | None = None
 
 
-def count_table(observer: psycopg.Connection, table: Table, columns: Iterable[Column]) -> Counts:
-    """Counts a table's rows and the NULLs of each of its columns, partitions included, children by inheritance not."""
+def count_table(observer: psycopg.Connection, table: Table, columns: Iterable[Column], *, since_xid: int | None = None) -> Counts:
+    """Counts a table's rows and the NULLs of each of its columns, partitions included, children by inheritance not; and the
+    rows that transactions from `since_xid` on have written.
+    """
     columns = list(columns)
+    if not table.populated:  # a materialised view WITH NO DATA can't be read
+        return Counts(0, 0, {}, 0)
     nullable = [c for c in columns if not c.not_null]
     source = table.name if table.kind == "p" else f"ONLY {table.name}"
-    counted = ", ".join(["pg_catalog.count(*)", *(f"pg_catalog.count({c.quoted})" for c in nullable)])
+    written = f"pg_catalog.count(*) FILTER (WHERE {_YOUNGER.format(since_xid)})" if since_xid else "NULL"
+    counted = ", ".join(["pg_catalog.count(*)", written, *(f"pg_catalog.count({c.quoted})" for c in nullable)])
     row = observer.execute(f"SELECT {counted} FROM {source}".encode()).fetchone()  # noqa: S608  names come quoted from the catalog
     size = observer.execute(
         "SELECT coalesce(pg_catalog.sum(pg_catalog.pg_total_relation_size(t)), 0)::bigint FROM ("
@@ -35,8 +46,8 @@ def count_table(observer: psycopg.Connection, table: Table, columns: Iterable[Co
     ).fetchone()
     assert row is not None  # noqa: S101  an aggregate has one row
     assert size is not None  # noqa: S101
-    nulls = {c.number: 0 for c in columns} | {c.number: row[0] - n for c, n in zip(nullable, row[1:], strict=True)}
-    return Counts(row[0], size[0], nulls)
+    nulls = {c.number: 0 for c in columns} | {c.number: row[0] - n for c, n in zip(nullable, row[2:], strict=True)}
+    return Counts(row[0], size[0], nulls, row[1])
 
 
 @dataclass(slots=True)
@@ -82,3 +93,12 @@ def total_rows(observer: psycopg.Connection) -> int:
         " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
     ).fetchone()
     return int(row[0]) if row else 0
+
+
+def next_xid(observer: psycopg.Connection) -> int:
+    """The id that the next transaction which writes will have, as `xmin` shows it."""
+    row = observer.execute(
+        "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint % 4294967296"
+    ).fetchone()
+    assert row is not None  # noqa: S101  one row always
+    return int(row[0])

@@ -69,6 +69,7 @@ class LockWatch:
         except psycopg.Error:
             self.observer = None  # it would be as blind, and as slow to find out, at the next statement
             return None
+        self._let_go({(relation, mode) for relation, mode in rows}, began_ms)
         added: dict[str, str] = {}
         for relation, mode in rows:
             modes = self.held.setdefault(relation, {})
@@ -78,16 +79,28 @@ class LockWatch:
                     added[relation] = mode
         return tuple(HeldLock(relation, mode) for relation, mode in sorted(added.items()))
 
+    def _let_go(self, held_now: set[tuple[str, str]], now_ms: float) -> None:
+        """Locks end before their transaction does when it goes back to a savepoint."""
+        for relation in list(self.held):
+            gone = {mode: since for mode, since in self.held[relation].items() if (relation, mode) not in held_now}
+            if gone:
+                self._note(relation, gone, now_ms)
+                self.held[relation] = {mode: since for mode, since in self.held[relation].items() if mode not in gone}
+
     def release(self, now_ms: float) -> None:
         """The transaction has ended: what it held is held no longer."""
         for relation, modes in self.held.items():
-            mode = max(modes, key=MODES.index)
-            since, line = modes[mode]
-            lock = RelationLock(relation, mode, round(now_ms - since, 3), blocks(mode), line)
-            known = self.released.get(relation)
-            if known is None or _weight(lock) > _weight(known):
-                self.released[relation] = lock
+            if modes:
+                self._note(relation, modes, now_ms)
         self.held.clear()
+
+    def _note(self, relation: str, modes: dict[str, tuple[float, int]], now_ms: float) -> None:
+        mode = max(modes, key=MODES.index)
+        since, line = modes[mode]
+        lock = RelationLock(relation, mode, round(now_ms - since, 3), blocks(mode), line)
+        known = self.released.get(relation)
+        if known is None or _weight(lock) > _weight(known):
+            self.released[relation] = lock
 
     def strongest(self) -> tuple[RelationLock, ...]:
         """The strongest lock held on each relation, those that block most first."""

@@ -8,7 +8,8 @@ and that transaction is rolled back. Then the real rows are counted. Where a sta
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import psycopg
 from psycopg import sql
@@ -18,6 +19,12 @@ from bot.model import ConstraintChange
 from bot.postgres.catalog import Constraint, read_constraints
 
 _MAX_TABLES = 20
+_COLUMN_TYPES = """
+SELECT a.attrelid::bigint, a.attnum::int, pg_catalog.concat_ws(' ', a.atttypid, a.atttypmod, a.attcollation)
+FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+WHERE c.relkind IN ('r', 'p') AND NOT a.attisdropped
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ def count_query(constraint: Constraint) -> str:
 
 
 def _rows_where(constraint: Constraint, condition: str) -> str:
-    return f"SELECT pg_catalog.count(*) FROM {constraint.source} AS rehearsal_a WHERE {condition}"
+    return f"SELECT pg_catalog.count(*) FROM {constraint.source} WHERE {condition}"
 
 
 def _not_null(constraint: Constraint) -> str:
@@ -47,14 +54,15 @@ def _check(constraint: Constraint) -> str:
 
 
 def _unique(constraint: Constraint) -> str:
-    keys = ", ".join(constraint.columns)
-    conditions = [] if constraint.nulls_not_distinct else [f"pg_catalog.num_nulls({keys}) = 0"]
-    if constraint.expression:
-        conditions.append(f"({constraint.expression})")
-    where = " AND ".join(conditions) or "true"
+    names = [f"key{n}" for n in range(len(constraint.columns))]
+    keys = ", ".join(f"{key} AS {name}" for key, name in zip(constraint.columns, names, strict=True))
+    where = f" WHERE {constraint.expression}" if constraint.expression else ""
+    with_nulls = constraint.nulls_not_distinct
+    compared = "" if with_nulls else f" WHERE pg_catalog.num_nulls({', '.join(names)}) = 0"
     return (
-        f"SELECT coalesce(pg_catalog.sum(g.n), 0) FROM (SELECT pg_catalog.count(*) AS n FROM {constraint.source}"
-        f" WHERE {where} GROUP BY {keys} HAVING pg_catalog.count(*) > 1) AS g"
+        "SELECT coalesce(pg_catalog.sum(g.n), 0) FROM (SELECT pg_catalog.count(*) AS n"
+        f" FROM (SELECT {keys} FROM {constraint.source}{where}) AS r{compared}"
+        f" GROUP BY {', '.join(names)} HAVING pg_catalog.count(*) > 1) AS g"
     )
 
 
@@ -67,7 +75,7 @@ def _foreign_key(constraint: Constraint) -> str:
     )
     if constraint.match_full:
         orphan = f"(pg_catalog.num_nulls({columns}) BETWEEN 1 AND {len(constraint.columns) - 1}) OR ({orphan})"
-    return _rows_where(constraint, orphan)
+    return f"SELECT pg_catalog.count(*) FROM {constraint.source} AS rehearsal_a WHERE {orphan}"
 
 
 def _exclusion(constraint: Constraint) -> str:
@@ -92,24 +100,46 @@ _COUNTS = {
 }
 
 
-def count_violations(connection: psycopg.Connection, constraint: Constraint, *, limit_ms: int) -> Violations | None:
-    """Counts in a transaction that is rolled back; None if it can't be counted, or not in `limit_ms`."""
+def count_violations(
+    connection: psycopg.Connection, constraint: Constraint, *, limit_ms: int, default_path: bool = False
+) -> Violations | None:
+    """Counts in a transaction that is rolled back, as the session's own user: what a migration made of its role and settings
+    must not decide which rows are seen. None if it can't be counted, or not in `limit_ms`.
+
+    `default_path`: with the database's own search_path, for a function in a CHECK that relies on it.
+    """
+    if not constraint.countable:
+        return None
     try:
         with connection.transaction(force_rollback=True):
-            connection.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
+            _as_ourselves(connection, limit_ms)
+            if default_path:
+                connection.execute("SET LOCAL search_path TO DEFAULT")
             if constraint.index_definition:  # without an index each row is compared with every other one
                 connection.execute(constraint.index_definition.encode())
             row = connection.execute(count_query(constraint).encode()).fetchone()
     except UndefinedColumn:
-        return _all_rows(connection, constraint) if constraint.kind == "not null" else None
+        return _all_rows(connection, constraint, limit_ms) if constraint.kind == "not null" else None
     except psycopg.Error:
         return None
     return Violations(*row) if row else None
 
 
-def _all_rows(connection: psycopg.Connection, constraint: Constraint) -> Violations | None:
+def _as_ourselves(connection: psycopg.Connection, limit_ms: int) -> None:
+    """For the rest of the transaction: the user who logged in, whom no row policy holds back, and time enough."""
+    connection.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
+    connection.execute("SET LOCAL SESSION AUTHORIZATION DEFAULT")
+    connection.execute("SET LOCAL row_security = off")
+
+
+def _all_rows(connection: psycopg.Connection, constraint: Constraint, limit_ms: int) -> Violations | None:
     """A NOT NULL column that the failed statement itself would have added is NULL in every row there is."""
-    row = connection.execute(f"SELECT pg_catalog.count(*) FROM {constraint.source}".encode()).fetchone()
+    try:
+        with connection.transaction(force_rollback=True):
+            _as_ourselves(connection, limit_ms)
+            row = connection.execute(f"SELECT pg_catalog.count(*) FROM {constraint.source}".encode()).fetchone()
+    except psycopg.Error:
+        return None
     return Violations(row[0], row[0]) if row else None
 
 
@@ -123,7 +153,7 @@ def diagnose(
     if not isinstance(error, IntegrityError):
         return ()
     try:
-        there = _read(connection)
+        there = _read(connection, limit_ms)
         known = _named(there, error)
         if known is None:
             refused = _refused_on_empty_tables(connection, statement, error, there, limit_ms)
@@ -134,14 +164,15 @@ def diagnose(
             change, counted = "changed", [(known, count_violations(connection, known, limit_ms=limit_ms))]
     except psycopg.Error:
         return ()
-    return tuple(_refusal(c, change, v, line) for c, v in counted if v is None or v.violations)
+    # One that can't be counted is only said to be broken when PostgreSQL's error says so.
+    return tuple(_refusal(c, change, v, line) for c, v in counted if (v.violations if v else _is_named(c, error)))
 
 
 def broken_at_commit(
     connection: psycopg.Connection, error: psycopg.Error, *, line: int, limit_ms: int
 ) -> tuple[ConstraintChange, ...]:
     """The deferred constraint on which a transaction would fail to commit, with the rows that break it."""
-    known = _named(_read(connection), error)
+    known = _named(_read(connection, limit_ms), error)
     if known is None:
         return ()
     return (_refusal(known, "broken", count_violations(connection, known, limit_ms=limit_ms), line),)
@@ -164,25 +195,29 @@ def _refusal(constraint: Constraint, change: str, counted: Violations | None, li
     )
 
 
-def _read(connection: psycopg.Connection) -> dict[tuple[int, str, str], Constraint]:
+def _read(connection: psycopg.Connection, limit_ms: int) -> dict[tuple[int, str, str], Constraint]:
     """The constraints as the connection's transaction sees them, with qualified definitions."""
     with connection.transaction(force_rollback=True):
+        connection.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
         connection.execute("SET LOCAL search_path = pg_catalog")
+        connection.execute("SET LOCAL jit = off")
         return read_constraints(connection)
 
 
 def _named(there: dict[tuple[int, str, str], Constraint], error: psycopg.Error) -> Constraint | None:
     """The constraint that an error names, if it is there."""
+    return next((constraint for constraint in there.values() if _is_named(constraint, error)), None)
+
+
+def _is_named(constraint: Constraint, error: psycopg.Error) -> bool:
     diag = error.diag
-    for constraint in there.values():
-        if (constraint.schema, constraint.relation) != (diag.schema_name, diag.table_name):
-            continue
-        if constraint.kind == "not null":
-            if diag.column_name and constraint.column_name == diag.column_name:
-                return constraint
-        elif diag.constraint_name and constraint.name == diag.constraint_name:
-            return constraint
-    return None
+    if (constraint.schema, constraint.relation) != (diag.schema_name, diag.table_name):
+        return False
+    if constraint.kind == "not null":
+        return bool(diag.column_name) and constraint.column_name == diag.column_name
+    if constraint.kind == "partition bounds":
+        return not diag.constraint_name
+    return bool(diag.constraint_name) and constraint.name == diag.constraint_name
 
 
 def _refused_on_empty_tables(
@@ -192,7 +227,12 @@ def _refused_on_empty_tables(
     there: dict[tuple[int, str, str], Constraint],
     limit_ms: int,
 ) -> list[Constraint]:
-    """Runs the statement on emptied tables and gives the constraints that it adds there; nothing of it stays."""
+    """Runs the statement on emptied tables and gives the constraints that it adds there; nothing of it stays.
+
+    Constraints of tables that the statement itself makes are left out: there are no existing rows in these. Where the statement
+    also changes what a column holds, the rows as they are say nothing: such a constraint is not to be counted.
+    """
+    columns = _column_types(connection, limit_ms)
     emptied: list[tuple[str, str]] = []
     failed: psycopg.Error = error
     while len(emptied) < _MAX_TABLES:
@@ -203,16 +243,38 @@ def _refused_on_empty_tables(
         try:
             with connection.transaction(force_rollback=True):
                 connection.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
-                for schema, name in emptied:
-                    connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.Identifier(schema, name)))
+                _empty(connection, emptied)
                 connection.execute(statement.encode())
+                connection.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
                 connection.execute("SET LOCAL search_path = pg_catalog")
+                connection.execute("SET LOCAL jit = off")
                 now = read_constraints(connection)
+                changed = {key[0] for key, kind in _column_types(connection, limit_ms).items() if columns.get(key, kind) != kind}
         except IntegrityError as again:
             failed = again
             continue
-        return [c for key, c in now.items() if key not in there or (c.validated and not there[key].validated)]
+        new = [c for key, c in now.items() if key not in there or (c.validated and not there[key].validated)]
+        tables = {key[0] for key in columns}
+        return [replace(c, countable=c.countable and c.table_oid not in changed) for c in new if c.table_oid in tables]
     return []
+
+
+def _empty(connection: psycopg.Connection, tables: list[tuple[str, str]]) -> None:
+    """Empties tables without their triggers having a say, if we may."""
+    with suppress(psycopg.Error), connection.transaction():
+        connection.execute("SET LOCAL session_replication_role = replica")
+    for schema, name in tables:
+        connection.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.Identifier(schema, name)))
+    with suppress(psycopg.Error), connection.transaction():
+        connection.execute("SET LOCAL session_replication_role = origin")
+
+
+def _column_types(connection: psycopg.Connection, limit_ms: int) -> dict[tuple[int, int], str]:
+    """The type of each column of each table, by table and number."""
+    with connection.transaction(force_rollback=True):
+        connection.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
+        rows = connection.execute(_COLUMN_TYPES).fetchall()
+    return {(oid, number): kind for oid, number, kind in rows}
 
 
 def _counted_without(connection: psycopg.Connection, statement: str, constraint: Constraint, limit_ms: int) -> Violations | None:

@@ -26,7 +26,7 @@ def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
 
 def _message(constraint: ConstraintChange) -> str:
     if constraint.violations is None or constraint.rows is None:
-        return f"Existing rows of {name(relation(constraint.table))} break {_what(constraint)}; they could not be counted in time"
+        return f"Existing rows of {name(relation(constraint.table))} break {_what(constraint)}; how many could not be counted"
     are = "is" if constraint.violations == 1 else "are"
     of = f"{constraint.violations:,} of {count(constraint.rows, 'row')}"
     if constraint.kind == "not null":

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bot.model import Finding, Rehearsal, Severity
+from bot.model import ConstraintChange, Finding, Rehearsal, Severity
 from bot.rules.base import Policy, Rule
 from bot.words import count, name, relation
 
 
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
     for constraint in rehearsal.constraints:
-        if constraint.refused or constraint.validated or not constraint.violations:
+        if constraint.refused or constraint.validated or constraint.violations == 0 or constraint.change == "dropped":
+            continue
+        if constraint.violations is None:
+            if constraint.kind in ("check", "foreign key", "not null"):
+                yield _uncounted(constraint, rehearsal.path)
             continue
         of = f"{constraint.violations:,} of {count(constraint.rows or 0, 'row')}"
         yield Finding(
@@ -23,6 +27,14 @@ def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
             measured=constraint.violations,
             limit=0,
         )
+
+
+def _uncounted(constraint: ConstraintChange, path: str) -> Finding:
+    message = (
+        f"{name(constraint.name)} on {name(relation(constraint.table))} is not valid, "
+        "and the rows that break it could not be counted"
+    )
+    return Finding(NOT_VALID_BROKEN.id, Severity.NOTICE, message, path, constraint.line)
 
 
 NOT_VALID_BROKEN = Rule(

@@ -13,7 +13,8 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
     held = {lock.relation: lock for lock in rehearsal.locks}
     for table in rehearsal.tables:
         rows = table.rows_before or 0
-        if not table.rewritten or rows < policy.large_table_rows or table.rows_after == 0:
+        emptied = table.rows_after == 0 or table.inserted is None  # TRUNCATE makes a new file too, and resets the counters
+        if not table.rewritten or rows < policy.large_table_rows or emptied:
             continue
         lock = held.get(table.name)
         wait = f", nobody could use it for {duration(lock.held_ms)}" if lock and "reads" in lock.blocks else ""

@@ -16,12 +16,15 @@ A, M, D, R = FileStatus.ADDED, FileStatus.MODIFIED, FileStatus.REMOVED, FileStat
 def plan(
     changes: Sequence[FileChange], base: Sequence[str] = (), texts: Mapping[str, str] | None = None, **options: object
 ) -> Plan:
-    """A plan over files that hold `SELECT 1` unless told otherwise."""
+    """A plan over files that hold `SELECT 2` now and `SELECT 1` at the base unless told otherwise."""
 
     def read(path: str) -> bytes:
+        return (texts or {}).get(path, "SELECT 2;").encode()
+
+    def read_base(path: str) -> bytes:
         return (texts or {}).get(path, "SELECT 1;").encode()
 
-    return plan_changes(changes, base, read, read, **options)  # type: ignore[arg-type]
+    return plan_changes(changes, base, read, read_base, **options)  # type: ignore[arg-type]
 
 
 def paths(found: Plan) -> tuple[list[str], list[str]]:
@@ -103,6 +106,21 @@ def test_a_change_without_a_new_migration_is_said_too(status: FileStatus) -> Non
     found = plan([FileChange("db/V1__a.sql", status)], ["db/V1__a.sql"])
 
     assert (len(found.migrations), len(found.problems)) == (0, 1)
+
+
+def test_a_changed_mode_is_no_edit() -> None:
+    found = plan([FileChange("db/V1__a.sql", M)], ["db/V1__a.sql"], texts={"db/V1__a.sql": "SELECT 1;"})
+
+    assert found.problems == ()
+
+
+def test_a_file_that_is_no_migration_is_not_read_as_one() -> None:
+    def read(path: str) -> bytes:
+        return b"SELECT '\xff'" if path == "db/other.sql" else b"SELECT 1;"
+
+    found = plan_changes([FileChange("db/other.sql", A), FileChange("db/V1__a.sql", A)], [], read, read)
+
+    assert [m.path for m in found.migrations] == ["db/V1__a.sql"]
 
 
 def test_named_files_keep_the_order_given_and_stand_on_the_earlier_ones() -> None:

@@ -11,9 +11,10 @@ WITH tables AS (
     AND n.nspname !~ '^pg_'
     AND n.nspname <> 'information_schema'
 )
-SELECT t.oid::bigint AS table_oid,
+SELECT k.oid::bigint AS oid,
+       t.oid::bigint AS table_oid,
        t.name AS table_name,
-       CASE k.contype WHEN 'c' THEN '' ELSE t.only END || t.name AS source,
+       CASE WHEN k.contype = 'f' OR k.connoinherit THEN t.only ELSE '' END || t.name AS source,
        t.nspname::text AS schema,
        t.relname::text AS relation,
        NULL::text AS column_name,
@@ -39,13 +40,17 @@ SELECT t.oid::bigint AS table_oid,
        k.confmatchtype = 'f' AS match_full,
        false AS nulls_not_distinct,
        NULL::text AS index_definition,
-       false AS bare_index
+       false AS bare_index,
+       -- a period, or what is not enforced, is not counted; these columns are new in PostgreSQL 18
+       (pg_catalog.to_jsonb(k) ->> 'conperiod' IS DISTINCT FROM 'true'
+        AND pg_catalog.to_jsonb(k) ->> 'conenforced' IS DISTINCT FROM 'false') AS countable
 FROM pg_catalog.pg_constraint AS k
 JOIN tables AS t ON t.oid = k.conrelid
 WHERE (k.contype = 'c' AND k.conislocal) OR (k.contype = 'f' AND k.conparentid = 0)
 
 UNION ALL
-SELECT t.oid::bigint,
+SELECT i.indexrelid::bigint,
+       t.oid::bigint,
        t.name,
        t.only || t.name,
        t.nspname::text,
@@ -55,7 +60,13 @@ SELECT t.oid::bigint,
        CASE WHEN i.indisprimary THEN 'primary key' WHEN i.indisexclusion THEN 'exclusion' ELSE 'unique' END,
        i.indisvalid,
        coalesce(pg_catalog.pg_get_constraintdef(k.oid, true), pg_catalog.pg_get_indexdef(i.indexrelid)),
-       ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, position, true)
+       ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, position, true) || coalesce(
+               (SELECT pg_catalog.format(' COLLATE %I.%I', con.nspname, co.collname)
+                FROM pg_catalog.pg_collation AS co
+                JOIN pg_catalog.pg_namespace AS con ON con.oid = co.collnamespace
+                WHERE co.oid = i.indcollation[position - 1]
+                  AND co.oid <> coalesce((SELECT a.attcollation FROM pg_catalog.pg_attribute AS a
+                                          WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[position - 1]), 100)), '')
              FROM pg_catalog.generate_series(1, i.indnkeyatts::int) AS position),
        pg_catalog.pg_get_expr(i.indpred, i.indrelid),
        NULL,
@@ -69,7 +80,8 @@ SELECT t.oid::bigint,
        CASE WHEN i.indisexclusion
             THEN pg_catalog.replace(pg_catalog.pg_get_indexdef(i.indexrelid),
                                     'CREATE INDEX ' || pg_catalog.quote_ident(c.relname) || ' ON', 'CREATE INDEX ON') END,
-       k.oid IS NULL
+       k.oid IS NULL,
+       pg_catalog.to_jsonb(k) ->> 'conperiod' IS DISTINCT FROM 'true'
 FROM pg_catalog.pg_index AS i
 JOIN tables AS t ON t.oid = i.indrelid
 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
@@ -77,9 +89,10 @@ LEFT JOIN pg_catalog.pg_constraint AS k ON k.conindid = i.indexrelid AND k.conty
 WHERE (i.indisunique OR i.indisexclusion) AND NOT c.relispartition
 
 UNION ALL
-SELECT t.oid::bigint,
+SELECT a.attnum::bigint,
+       t.oid::bigint,
        t.name,
-       t.name,
+       t.only || t.name,
        t.nspname::text,
        t.relname::text,
        a.attname::text,
@@ -95,7 +108,8 @@ SELECT t.oid::bigint,
        false,
        false,
        NULL,
-       false
+       false,
+       true
 FROM pg_catalog.pg_attribute AS a
 JOIN tables AS t ON t.oid = a.attrelid
 LEFT JOIN pg_catalog.pg_constraint AS k ON k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]
@@ -103,6 +117,7 @@ WHERE a.attnotnull AND a.attnum > 0 AND NOT a.attisdropped AND (a.attislocal OR 
 
 UNION ALL
 SELECT t.oid::bigint,
+       t.oid::bigint,
        t.name,
        t.name,
        t.nspname::text,
@@ -120,6 +135,7 @@ SELECT t.oid::bigint,
        false,
        false,
        NULL,
-       false
+       false,
+       true
 FROM tables AS t
 WHERE t.relispartition AND pg_catalog.pg_get_partition_constraintdef(t.oid) IS NOT NULL

@@ -5,6 +5,7 @@ SELECT c.oid::bigint AS oid,
        c.relkind::text AS kind,
        coalesce(pg_catalog.pg_partition_root(c.oid), c.oid)::oid::bigint AS root,
        pg_catalog.pg_relation_filenode(c.oid)::bigint AS filenode,
+       c.relispopulated AS populated,
        pg_catalog.pg_stat_get_tuples_inserted(c.oid) AS inserted,
        pg_catalog.pg_stat_get_tuples_updated(c.oid) AS updated,
        pg_catalog.pg_stat_get_tuples_deleted(c.oid) AS deleted
