@@ -133,6 +133,7 @@ def constraint_changes(before: Snapshot, after: Snapshot) -> list[tuple[Constrai
     these say nothing about existing rows; and partition bounds, which are told by the partition.
     """
     changes: list[tuple[Constraint, str]] = []
+    columns_renamed = _columns_renamed(before, after)
     by_oid = {(c.kind, c.oid): c for c in before.constraints.values() if c.kind != "not null"}
     for key, constraint in after.constraints.items():
         old = before.constraints.get(key) or by_oid.get((constraint.kind, constraint.oid))
@@ -140,7 +141,9 @@ def constraint_changes(before: Snapshot, after: Snapshot) -> list[tuple[Constrai
             continue
         if old is None:
             changes.append((constraint, "added"))
-        elif (old.definition, old.validated) != (constraint.definition, constraint.validated) and not _renamed(old, constraint):
+        elif (old.definition, old.validated) != (constraint.definition, constraint.validated) and not _only_renamed(
+            old, constraint, columns_renamed=columns_renamed
+        ):
             changes.append((constraint, "changed"))
     kept = {(c.kind, c.oid) for c in after.constraints.values()}
     for key, constraint in before.constraints.items():
@@ -153,9 +156,15 @@ def constraint_changes(before: Snapshot, after: Snapshot) -> list[tuple[Constrai
     return changes
 
 
-def _renamed(old: Constraint, new: Constraint) -> bool:
-    """Whether only a name differs, of the table, a column or an index: it changes the text of a definition, but nothing in it."""
-    return old.validated == new.validated and (old.table_name != new.table_name or old.name != new.name or old.kind == "not null")
+def _only_renamed(old: Constraint, new: Constraint, *, columns_renamed: bool) -> bool:
+    """Whether the same constraint has other words in its definition only because something has another name now."""
+    same = old.oid == new.oid and old.kind == new.kind and old.validated == new.validated
+    renamed = columns_renamed or old.table_name != new.table_name or old.name != new.name or old.kind == "not null"
+    return same and renamed
+
+
+def _columns_renamed(before: Snapshot, after: Snapshot) -> bool:
+    return any(before.columns[key].name != after.columns[key].name for key in before.columns.keys() & after.columns.keys())
 
 
 def constraint_change(constraint: Constraint, change: str, violations: int | None, rows: int | None) -> ConstraintChange:

@@ -32,6 +32,8 @@ _ROLES = [
         rb"^GRANT .* TO",
         rb"^REVOKE .* FROM",
         rb"^ALTER DEFAULT PRIVILEGES FOR ROLE",
+        rb"^ALTER DEFAULT PRIVILEGES .* (?:TO|FROM)",
+        rb"^(?:CREATE|ALTER) USER MAPPING .*FOR",
         rb"^CREATE SCHEMA .* AUTHORIZATION",
         rb"^CREATE POLICY .* TO",
         rb"^SET (?:SESSION AUTHORIZATION|ROLE)",
@@ -41,6 +43,8 @@ _NOT_ROLES = frozenset({"public", "current_user", "session_user", "current_role"
 _DUMPED_FROM = re.compile(rb"Dumped from database version:? (\d+)")
 _DUMPED_BY = re.compile(rb"Dumped by pg_dump version:? (\d+)")
 _CREATED_AT = re.compile(rb"Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
+_CREATES_PUBLIC = re.compile(rb"^CREATE SCHEMA public;\s*$")
+_QUOTE = re.compile(rb"'|\$(?:[A-Za-z_]\w*)?\$|--")
 _COPY = re.compile(rb"^COPY .* FROM stdin;\s*$", re.IGNORECASE)
 
 
@@ -64,6 +68,7 @@ class SeedFile:
     identity: str
     taken_at: str | None = None
     roles: frozenset[str] = frozenset()
+    creates_public: bool = False  # made with --schema public: a new database has that schema already
     needs: Needs = Needs()  # noqa: RUF009  frozen
 
 
@@ -84,7 +89,7 @@ def open_seed(source: str, folder: Path, newest: Binaries, progress: Progress) -
                 advice="Give the path of a dump made by pg_dump (relative to the working directory), or an https URL.",
             )
     kind = _kind(path, source)
-    with progress.step(f"look into the seed {path.name} ({kind})", size_of(path)) as advance:
+    with progress.step(f"look into the seed ({kind})", size_of(path)) as advance:
         identity = _identity(path)
         if kind in (Kind.PLAIN, Kind.GZIP):
             found = _scan(_plain_lines(path, kind, advance), whole=True)
@@ -92,7 +97,7 @@ def open_seed(source: str, folder: Path, newest: Binaries, progress: Progress) -
             found = _scan(_archive_lines(path, newest), whole=False)
     if not found.anything:
         raise SeedError(f"The seed {source} is empty.", advice="Make it again with pg_dump.")
-    return SeedFile(path, kind, identity, found.taken_at or taken_at, frozenset(found.roles), found.needs())
+    return SeedFile(path, kind, identity, found.taken_at or taken_at, frozenset(found.roles), found.creates_public, found.needs())
 
 
 @dataclass(slots=True)
@@ -102,6 +107,7 @@ class _Found:
     major: int = 0
     taken_at: str | None = None
     anything: bool = False
+    creates_public: bool = False
 
     def needs(self) -> Needs:
         if not self.major:
@@ -117,7 +123,10 @@ def _scan(lines: Iterator[bytes], *, whole: bool) -> _Found:
     """Reads the lines of a dump's schema. `whole`: it is all of a plain dump, so its end must be there too."""
     found = _Found(set(), set())
     by_pg_dump = complete = in_header = False
+    quotes = _Quotes()
     for number, line in enumerate(lines):
+        if quotes.hold(line):
+            continue
         found.anything = found.anything or bool(line.strip())
         in_header = number < 50
         if in_header or line.startswith(b";"):
@@ -145,7 +154,29 @@ def _scan(lines: Iterator[bytes], *, whole: bool) -> _Found:
     return found
 
 
+class _Quotes:
+    """Follows string constants and function bodies from line to line: what stands in them is no statement of the dump."""
+
+    def __init__(self) -> None:
+        self._open: bytes | None = None
+
+    def hold(self, line: bytes) -> bool:
+        """Whether the line begins inside a quote; to be asked for each line in order."""
+        inside = self._open is not None
+        if line.startswith(b";"):  # pg_restore --list, which is no SQL
+            return inside
+        for token in _QUOTE.finditer(line):
+            if self._open is None:
+                if token[0] == b"--":
+                    break
+                self._open = token[0]
+            elif token[0] == self._open:
+                self._open = None
+        return inside
+
+
 def _note_names(line: bytes, found: _Found) -> None:
+    found.creates_public = found.creates_public or _CREATES_PUBLIC.match(line) is not None
     if extension := _EXTENSION.match(line):
         found.extensions.add(extension[1].decode(errors="replace").strip('"'))
         return
@@ -220,6 +251,8 @@ def _kind(path: Path, source: str) -> Kind:
             why="A directory dump holds a file toc.dat.",
             advice="Make one with `pg_dump --format=directory`.",
         )
+    if not path.is_file():
+        raise SeedError(f"The seed {source} is neither a file nor a folder.", advice="Give the path of a dump made by pg_dump.")
     try:
         with path.open("rb") as file:
             head = file.read(512)
@@ -288,28 +321,56 @@ def _download(url: str, folder: Path, progress: Progress) -> tuple[Path, str | N
     """Streams a dump to a file. The URL may hold a signature: only its host is ever shown."""
     import httpx  # noqa: PLC0415  only a seed from the network pays for it
 
-    parts = urlsplit(url)
-    if parts.scheme != "https":
-        raise UsageError(
-            f"A seed can't be fetched over {parts.scheme}.",
-            why="A dump is production data; it travels over https only.",
-            advice="Give an https URL, or download it in a step before and give the path.",
-        )
-    path = folder / (Path(parts.path).name or "seed")
+    host = _https_host(url)
+    path = folder / "seed"
     try:
-        with httpx.stream("GET", url, follow_redirects=True, timeout=60.0) as answer:
+        with (
+            httpx.Client(
+                follow_redirects=True, timeout=60.0, event_hooks={"request": [lambda r: _stay_on_https(r.url.scheme)]}
+            ) as client,
+            client.stream("GET", url) as answer,
+        ):
             if answer.status_code != 200:
                 raise SeedError(
-                    f"{parts.hostname} answered {answer.status_code} when asked for the seed.",
+                    f"{host} answered {answer.status_code} when asked for the seed.",
                     advice="Check the URL and whether its signature has run out.",
                 )
             length = int(answer.headers.get("content-length") or 0) or None
-            with progress.step(f"download the seed from {parts.hostname}", length) as advance, path.open("wb") as file:
+            with progress.step(f"download the seed from {host}", length) as advance, path.open("wb") as file:
                 for chunk in answer.iter_bytes(CHUNK):
                     file.write(chunk)
                     advance(len(chunk))
             modified = answer.headers.get("last-modified")
-    except httpx.HTTPError as error:
-        raise SeedError(f"The seed could not be fetched from {parts.hostname}.", why=type(error).__name__) from error
-    taken_at = parsedate_to_datetime(modified).strftime("%Y-%m-%dT%H:%M:%SZ") if modified else None
-    return path, taken_at
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise SeedError(f"The seed could not be fetched from {host}.", why=type(error).__name__) from error
+    return path, _as_iso(modified)
+
+
+def _https_host(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        raise UsageError("The seed's URL can't be read.", advice="Check it; it is not shown here.") from None
+    _stay_on_https(parts.scheme)
+    if not host:
+        raise UsageError("The seed's URL names no host.", advice="Check it; it is not shown here.")
+    return host
+
+
+def _stay_on_https(scheme: str) -> None:
+    """For the URL itself, and for each place it sends us to."""
+    if scheme != "https":
+        raise UsageError(
+            f"A seed can't be fetched over {scheme}.",
+            why="A dump is production data; it travels over https only, also where it is redirected to.",
+            advice="Give an https URL, or download it in a step before and give the path.",
+        )
+
+
+def _as_iso(modified: str | None) -> str | None:
+    """A Last-Modified header in ISO 8601; None where it says nothing that can be read."""
+    try:
+        return parsedate_to_datetime(modified).strftime("%Y-%m-%dT%H:%M:%SZ") if modified else None
+    except ValueError:
+        return None

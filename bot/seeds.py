@@ -38,7 +38,10 @@ def restore(server: Server, seed: SeedFile, progress: Progress) -> list[str]:
     """
     notes = _create_roles(server, seed.roles)
     _create_database(server)
-    with progress.step(f"restore the seed {seed.path.name}", size_of(seed.path)) as advance:
+    if seed.creates_public:
+        with server.connect(SEED) as connection:
+            connection.execute("DROP SCHEMA public")
+    with progress.step("restore the seed", size_of(seed.path)) as advance:
         if seed.kind in (Kind.PLAIN, Kind.GZIP):
             run_sql_file(server, SEED, seed.path, advance, gz=seed.kind is Kind.GZIP)
         else:
@@ -160,7 +163,7 @@ def _create_roles(server: Server, roles: frozenset[str]) -> list[str]:
     with server.connect("postgres") as admin:
         there = {row[0] for row in admin.execute("SELECT rolname FROM pg_catalog.pg_roles")}
         missing = sorted(role for role in roles - there if not role.startswith("pg_"))
-        for role in missing:
+        for role in {role.encode()[:63].decode(errors="ignore"): None for role in missing}:  # PostgreSQL cuts a name there
             admin.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
     if not missing:
         return []

@@ -103,6 +103,27 @@ def test_the_sql_is_printed_when_and_only_when_all_passed(run: Callable[..., Run
     assert "30 of 90 rows are NULL" in bad.err
 
 
+def test_failing_sql_is_not_handed_on_whatever_fails_the_check(run: Callable[..., Run]) -> None:
+    done = run("rehearse", "2_bad.sql", "--seed", "seed.sql", "--print-sql", "--fail-on", "never")
+
+    assert (done.status, done.out) == (0, "")
+
+
+def test_links_and_folders_named_like_migrations_are_left_alone(run: Callable[..., Run], tmp_path: Path) -> None:
+    git("init", "-b", "main")
+    git("commit", "--allow-empty", "-m", "base")
+    Path("migrations").mkdir()
+    Path("migrations/1_good.sql").write_text("SELECT 1;")
+    Path("migrations/2_link.sql").symlink_to("/etc/passwd")
+    Path("migrations/3_dangling.sql").symlink_to("nowhere")
+    Path("migrations/4_folder.sql").mkdir()
+    git("add", "-A")
+
+    done = run("list", "--format", "json", "--base", "main")
+
+    assert [m["path"] for m in json.loads(done.out)["migrations"]] == ["migrations/1_good.sql"]
+
+
 def test_reports_are_written_as_their_ending_says(run: Callable[..., Run], tmp_path: Path) -> None:
     run("rehearse", "2_bad.sql", "--seed", "seed.sql", "--output", "r.json", "--output", "r.md", "--output", "r.txt")
 
@@ -221,6 +242,12 @@ def https_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if self.path.startswith("/moved"):
+                self.send_response(302)
+                self.send_header("Location", f"http://localhost:{server.server_port}/shop.sql.gz?signature=s3cr3t")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             found = self.path.startswith("/shop.sql.gz")
             self.send_response(200 if found else 404)
             self.send_header("Content-Length", str(len(content) if found else 0))
@@ -250,6 +277,13 @@ def test_a_seed_from_the_network(run: Callable[..., Run], https_seed: str) -> No
     assert (done.status, seed["kind"], seed["taken_at"]) == (1, "gzip", "2026-11-22T03:10:00Z")
     assert (gone.status, "localhost answered 404" in gone.err) == (3, True)
     assert "s3cr3t" not in done.out + done.err + gone.out + gone.err
+
+
+def test_a_redirect_to_plain_http_is_not_followed(run: Callable[..., Run], https_seed: str) -> None:
+    done = run("rehearse", "2_bad.sql", "--seed", f"{https_seed}/moved")
+
+    assert (done.status, "can't be fetched over http" in done.err) == (2, True)
+    assert "s3cr3t" not in done.err
 
 
 def test_a_certificate_that_nobody_vouches_for(run: Callable[..., Run], https_seed: str, monkeypatch: pytest.MonkeyPatch) -> None:

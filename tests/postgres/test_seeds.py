@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -150,6 +151,38 @@ def test_a_failing_restore_says_what_without_row_values(binaries: Binaries, tmp_
         seeds.restore(server, look(path, tmp_path), QUIET)
     assert "invalid input syntax for type integer" in str(refused.value)
     assert "secret" not in str(refused.value)
+
+
+def test_what_stands_in_a_string_or_a_body_is_no_statement(tmp_path: Path) -> None:
+    path = tmp_path / "seed.sql"
+    path.write_text(
+        "CREATE TABLE t (a text);\n-- it's a comment\nINSERT INTO t VALUES ('one\nGRANT SELECT ON x TO secretperson;\n"
+        "\\connect elsewhere\n');\nCREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$\nSELECT 'x';\n"
+        "-- CREATE EXTENSION nope;\n$$;\nALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO reader;\n"
+    )
+
+    seed = look(path, tmp_path)
+
+    assert (seed.roles, seed.needs.extensions) == ({"reader"}, frozenset())
+
+
+@pytest.mark.parametrize("form", ["p", "c"])
+def test_a_dump_of_the_schema_public_alone(dumps: Path, server: Server, binaries: Binaries, tmp_path: Path, form: str) -> None:
+    dump = server.run_tool("pg_dump", "-F", form, "-n", "public", "-T", "v", "-d", "source")
+    out, _error = dump.communicate()
+    (tmp_path / "seed").write_bytes(out)
+    seed = look(tmp_path / "seed", tmp_path)
+
+    with embedded_server(binaries) as fresh:
+        seeds.restore(fresh, seed, QUIET)
+        assert seeds.finish(fresh, "x", seed.identity, None, QUIET).rows == 500
+
+
+def test_a_pipe_is_no_seed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(SeedError, match="neither a file nor a folder"):
+        look(tmp_path / "pipe", tmp_path)
 
 
 def test_a_seed_that_is_not_there(tmp_path: Path) -> None:

@@ -33,6 +33,23 @@ CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO (100);
 INSERT INTO events SELECT n % 90 FROM generate_series(1, 180) AS n;
 CREATE TABLE loose (at int NOT NULL);
 INSERT INTO loose SELECT n FROM generate_series(95, 204) AS n;
+CREATE TABLE papa (a int);
+INSERT INTO papa VALUES (1), (-1);
+CREATE TABLE child_of_papa () INHERITS (papa);
+INSERT INTO child_of_papa SELECT -1 FROM generate_series(1, 50);
+CREATE ROLE app;
+CREATE TABLE guarded (id int, email text);
+INSERT INTO guarded SELECT n, nullif(n % 2, 0) FROM generate_series(1, 100) AS n;
+ALTER TABLE guarded OWNER TO app;
+ALTER TABLE guarded ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY few ON guarded USING (id < 10);
+CREATE TABLE fenced (a int);
+INSERT INTO fenced SELECT generate_series(1, 10);
+CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''no''; END';
+CREATE TRIGGER no BEFORE TRUNCATE ON fenced EXECUTE FUNCTION no();
+CREATE TABLE states (s int);
+INSERT INTO states VALUES (1), (2);
+CREATE FUNCTION is_state(n int) RETURNS bool LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM states WHERE s = n)';
 """
 
 
@@ -112,6 +129,18 @@ CASES = {
     "check on a partitioned table": Case("ALTER TABLE events ADD CONSTRAINT c CHECK (at < 45)", "c", "check", 90, 180),
     "odd names": Case('ALTER TABLE "Odd ""Name" ALTER "select" SET NOT NULL', "select", "not null", 1, 3),
     "odd names, unique": Case('CREATE UNIQUE INDEX "i;x" ON "Odd ""Name" ("a b")', "i;x", "unique", 2, 3),
+    "NO INHERIT leaves the children out": Case(
+        "ALTER TABLE papa ADD CONSTRAINT c CHECK (a > 0) NO INHERIT", "c", "check", 1, 2
+    ),
+    "the whole row": Case("ALTER TABLE ci ADD CONSTRAINT c CHECK (ci.* IS NOT NULL)", "c", "check", 2, 5),
+    "a constant": Case("CREATE UNIQUE INDEX u ON ci ((1))", "u", "unique", 5, 5),
+    "another collation": Case('CREATE UNIQUE INDEX u ON ci (upper(mail) COLLATE "C")', "u", "unique", 2, 5),
+    "a role that sees less, and no time": Case(
+        "SET ROLE app; SET statement_timeout = 5; ALTER TABLE guarded ALTER email SET NOT NULL", "email", "not null", 50, 100
+    ),
+    "what truncation's trigger forbids": Case(
+        "ALTER TABLE fenced ADD CONSTRAINT c CHECK (a > 5)", "c", "check", 5, 10
+    ),
     "inside a DO block": Case("DO $$ BEGIN ALTER TABLE users ALTER email SET NOT NULL; END $$", "email", "not null", 100, 1000),
     "under another search_path": Case(
         "CREATE SCHEMA s; SET search_path = s; ALTER TABLE public.users ADD CONSTRAINT c CHECK (age < 50)",
@@ -143,6 +172,7 @@ def test_counts_every_row_that_breaks_a_refused_constraint(stage: Stage, case: C
 NOT_VALID = {
     "check": ("ALTER TABLE users ADD CONSTRAINT c CHECK (age < 50) NOT VALID", 500, 1000),
     "foreign key": ("ALTER TABLE users ADD CONSTRAINT c FOREIGN KEY (org) REFERENCES orgs NOT VALID", 400, 1000),
+    "with a function that relies on the search_path": ("ALTER TABLE orgs ADD CONSTRAINT c CHECK (is_state(id)) NOT VALID", 1, 3),
     "obeyed": ("ALTER TABLE users ADD CONSTRAINT c CHECK (age < 500) NOT VALID", 0, 1000),
 }
 
@@ -162,6 +192,47 @@ def test_counts_every_constraint_of_a_statement_not_only_the_first(stage: Stage)
     (rehearsal,) = stage.rehearse(SEED, sql)
 
     assert _by_name(rehearsal.constraints) == {"a": 500, "b": 200}
+
+
+INNOCENT = {
+    "a column that is new and unique": "ALTER TABLE users ADD a int UNIQUE, ADD CONSTRAINT c CHECK (age < 50)",
+    "a table that is new": (
+        "DO $$ BEGIN CREATE TABLE n (id int PRIMARY KEY); ALTER TABLE users ADD CONSTRAINT c CHECK (age < 50); END $$"
+    ),
+}
+
+
+@pytest.mark.parametrize("sql", INNOCENT.values(), ids=INNOCENT.keys())
+def test_what_nothing_breaks_is_not_said_to_be_broken(stage: Stage, sql: str) -> None:
+    (rehearsal,) = stage.rehearse(SEED, sql)
+
+    assert _by_name(rehearsal.constraints) == {"c": 500}
+
+
+def test_a_statement_that_changes_the_values_it_constrains_is_not_counted_on_the_old_ones(stage: Stage) -> None:
+    sql = "ALTER TABLE users ALTER email TYPE varchar USING left(email, 1), ADD CONSTRAINT u UNIQUE (email)"
+
+    (rehearsal,) = stage.rehearse(SEED, sql)
+
+    assert _by_name(rehearsal.constraints) == {"u": None}
+
+
+def test_not_null_not_valid_of_postgresql_18(stage: Stage) -> None:
+    if stage.server.binaries.major < 18:
+        pytest.skip("PostgreSQL 18 and newer have it")
+    (rehearsal,) = stage.rehearse(SEED, "ALTER TABLE users ADD CONSTRAINT nn NOT NULL email NOT VALID")
+
+    (added,) = rehearsal.constraints
+    assert (added.kind, added.validated, added.violations) == ("not null", False, 100)
+    assert rehearsal.columns == ()
+
+
+def test_what_is_not_enforced_is_not_judged(stage: Stage) -> None:
+    if stage.server.binaries.major < 18:
+        pytest.skip("PostgreSQL 18 and newer have it")
+    (rehearsal,) = stage.rehearse(SEED, "ALTER TABLE users ADD CONSTRAINT c CHECK (age < 50) NOT ENFORCED")
+
+    assert [(c.name, c.violations) for c in rehearsal.constraints] == [("c", None)]
 
 
 def test_a_later_failure_sees_what_earlier_statements_did(stage: Stage) -> None:
