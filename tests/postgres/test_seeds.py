@@ -163,7 +163,8 @@ def test_what_stands_in_a_string_or_a_body_is_no_statement(tmp_path: Path) -> No
 
     seed = look(path, tmp_path)
 
-    assert (seed.roles, seed.needs.extensions) == ({"reader"}, frozenset())
+    assert seed.roles == {"reader"}
+    assert seed.needs.extensions == frozenset()
 
 
 @pytest.mark.parametrize("form", ["p", "c"])
