@@ -22,7 +22,8 @@ _EPILOG = """\
 examples:
   migration-rehearsal rehearse                          what this branch adds, on what the base's migrations make
   migration-rehearsal rehearse --seed prod.dump         the same, on a dump made with pg_dump
-  migration-rehearsal rehearse db/0042_email.sql        one file
+  migration-rehearsal rehearse db/0042_email.sql        one file, on what the earlier ones beside it make
+  migration-rehearsal rehearse db/migrations            a whole history, from the first to the last
   migration-rehearsal rehearse --format json            for a program: JSON and nothing else on standard output
   migration-rehearsal rehearse --print-sql | psql …     the SQL, only when everything passed
   migration-rehearsal list --base origin/main           what would be rehearsed, in order
@@ -95,7 +96,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_what(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="*", metavar="FILE", help="migrations, in this order; without: what is new since --base")
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="migrations, in this order, or one folder of them; without: what is new since --base",
+    )
     parser.add_argument(
         "--base", metavar="REF", help="branch or commit that the migrations are new to (default: the main branch)"
     )
@@ -141,6 +147,8 @@ def _settings(options: argparse.Namespace) -> Settings:
 def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
     from bot.discovery import plan_changes, plan_files  # noqa: PLC0415
 
+    if options.files and Path(options.files[0]).is_dir():
+        return _plan_folder(options.files, settings)
     if options.files:
         paths = [_existing(path) for path in options.files]
         return plan_files(paths, _siblings(paths, options.base), _reader(options.base, set(paths)), settings.layout)
@@ -155,6 +163,26 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
         layout=settings.layout,
         folders=settings.migrations,
     )
+
+
+def _plan_folder(folders: Sequence[str], settings: Settings) -> Plan:
+    """A folder: every migration in it, in its tool's order, as if all were new."""
+    from bot.discovery import plan_changes  # noqa: PLC0415
+    from bot.model import FileChange, FileStatus  # noqa: PLC0415
+
+    if len(folders) > 1:
+        raise UsageError("A folder stands alone.", advice="Name one folder, or files.")
+    folder = Path(folders[0])
+    files = [str(path) for path in sorted(folder.rglob("*.sql")) if path.is_file()]
+    changes = [FileChange(path, FileStatus.ADDED) for path in files]
+    plan = plan_changes(changes, [], _content, _content, layout=settings.layout, folders=[str(folder)])
+    if not plan.migrations:
+        raise UsageError(f"There is no migration in {folder}.", advice="Name its files, or say which tool's they are: --layout.")
+    return plan
+
+
+def _content(path: str) -> bytes:
+    return Path(path).read_bytes()
 
 
 def _existing(path: str) -> str:
@@ -182,7 +210,7 @@ def _beside(path: Path) -> Iterable[Path]:
 
 def _reader(base: str | None, paths: set[str]) -> Callable[[str], bytes]:
     if base is None:
-        return lambda path: Path(path).read_bytes()
+        return _content
     from bot.git import open_repository  # noqa: PLC0415
 
     repository = open_repository(Path.cwd(), base)

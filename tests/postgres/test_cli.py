@@ -103,6 +103,28 @@ def test_the_sql_is_printed_when_and_only_when_all_passed(run: Callable[..., Run
     assert "30 of 90 rows are NULL" in bad.err
 
 
+@pytest.mark.parametrize("folder", ["m", "m/", "./m", "."])
+def test_a_folder_is_rehearsed_in_its_tools_order(run: Callable[..., Run], folder: str, tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    for path in tmp_path.glob("*.sql"):
+        path.unlink()
+    (tmp_path / "m/V10__bad.sql").write_text(BAD)
+    (tmp_path / "m/V9__orders.sql").write_text(SEED)
+
+    done = run("rehearse", folder, "--format", "json")
+
+    report = json.loads(done.out)
+    assert [(m["version"], m["outcome"]) for m in report["migrations"]] == [("9", "applied"), ("10", "failed")]
+
+
+def test_a_folder_without_a_migration(run: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+
+    done = run("rehearse", "empty")
+
+    assert (done.status, "There is no migration in empty" in done.err) == (2, True)
+
+
 def test_failing_sql_is_not_handed_on_whatever_fails_the_check(run: Callable[..., Run]) -> None:
     done = run("rehearse", "2_bad.sql", "--seed", "seed.sql", "--print-sql", "--fail-on", "never")
 
