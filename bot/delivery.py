@@ -58,8 +58,10 @@ def _say_refused(pull: PullRequest, out: TextIO) -> None:
 
 def _to_files(report: Report, settings: ActionSettings) -> None:
     target = Path(settings.workspace, settings.report)
+    if target.is_symlink():  # a checkout may hold one that leads anywhere
+        target.unlink()
     if not target.resolve().is_relative_to(Path(settings.workspace).resolve()):
-        raise UsageError(f"The input report is {settings.report!r}, which leaves the workspace.", advice="Give a relative path.")
+        raise UsageError(f"The report {settings.report} would leave the workspace over a link.", advice="Choose another report.")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(rendering.to_json(report, show_row_data=settings.settings.show_row_data), encoding="utf-8")
     if settings.summary_path:

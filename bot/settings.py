@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 
 from bot.clones import check_provider
 from bot.errors import UsageError
@@ -111,8 +112,9 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
     number = inputs["pull-request"].strip()
     if number and not (number.isascii() and number.isdigit()):
         raise UsageError(f"The input pull-request is {number!r}, which is no number.", advice="Give it as in `pull-request: 42`.")
-    settings, comment, wrong = Settings(), True, None
+    settings, comment, report, wrong = Settings(), True, _default("report"), None
     try:
+        report = _inside_workspace(inputs["report"].strip() or report)
         settings = settings_from(inputs)
         comment = _flag({name: value for name, value in inputs.items() if value}, "comment")
     except UsageError as error:
@@ -131,7 +133,7 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
         workspace=environment.get("GITHUB_WORKSPACE") or ".",
         run_url=f"{server}/{repository}/actions/runs/{run_id}" if server and run_id else None,
         comment=comment,
-        report=inputs["report"].strip() or "migration-rehearsal.json",
+        report=report,
         pull_request=int(number) if number else None,
         output_path=environment.get("GITHUB_OUTPUT"),
         summary_path=environment.get("GITHUB_STEP_SUMMARY"),
@@ -146,6 +148,12 @@ def _needed(environment: Mapping[str, str], name: str) -> str:
             advice="On a command line use `migration-rehearsal rehearse`; `migration-rehearsal --help` tells more.",
         )
     return value
+
+
+def _inside_workspace(path: str) -> str:
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+        raise UsageError(f"The input report is {path!r}, which leaves the workspace.", advice="Give a relative path.")
+    return path
 
 
 def _default(name: str) -> str:
