@@ -80,6 +80,7 @@ def _plan(pull: PullRequest, settings: ActionSettings, github: GitHub) -> Plan:
         github.reader(pull.base_sha),
         layout=settings.settings.layout,
         folders=settings.settings.migrations,
+        with_base=settings.settings.seed is None,
     )
 
 

@@ -151,7 +151,8 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
         return _plan_folder(options.files, settings)
     if options.files:
         paths = [_existing(path) for path in options.files]
-        return plan_files(paths, _siblings(paths, options.base), _reader(options.base, set(paths)), settings.layout)
+        siblings, read = _around(paths, options.base)
+        return plan_files(paths, siblings, read, settings.layout, with_base=settings.seed is None)
     from bot.git import open_repository  # noqa: PLC0415
 
     repository = open_repository(Path.cwd(), options.base)
@@ -162,6 +163,7 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
         repository.read_base,
         layout=settings.layout,
         folders=settings.migrations,
+        with_base=settings.seed is None,
     )
 
 
@@ -193,34 +195,23 @@ def _existing(path: str) -> str:
     return path
 
 
-def _siblings(paths: Sequence[str], base: str | None) -> list[str]:
-    """Every file beside the named ones, or beside their folders: from the base if one is named, else from the disk."""
+def _around(paths: Sequence[str], base: str | None) -> tuple[list[str], Callable[[str], bytes]]:
+    """Every file beside the named ones, and how to read a file: from the base if one is named, else from the disk."""
     if base is None:
-        return sorted({str(file) for path in map(Path, paths) for file in _beside(path)})
+        return sorted({str(file) for path in map(Path, paths) for file in _beside(path)}), _content
     from bot.git import open_repository  # noqa: PLC0415
 
     repository = open_repository(Path(paths[0]).parent, base)
-    return [os.path.relpath(repository.top / path) for path in repository.base_paths()]
+
+    def read(path: str) -> bytes:
+        return _content(path) if path in paths else repository.read_base(os.path.relpath(path, repository.top))
+
+    return [os.path.relpath(repository.top / path) for path in repository.base_paths()], read
 
 
 def _beside(path: Path) -> Iterable[Path]:
     """The files beside one, or for Prisma, where each migration has a folder of its own, in the folders beside."""
     return path.parent.parent.glob("*/migration.sql") if path.name == "migration.sql" else path.parent.glob("*.sql")
-
-
-def _reader(base: str | None, paths: set[str]) -> Callable[[str], bytes]:
-    if base is None:
-        return _content
-    from bot.git import open_repository  # noqa: PLC0415
-
-    repository = open_repository(Path.cwd(), base)
-
-    def read(path: str) -> bytes:
-        if path in paths:
-            return Path(path).read_bytes()
-        return repository.read_base(os.path.relpath(path, repository.top))
-
-    return read
 
 
 def _rehearse(options: argparse.Namespace) -> int:

@@ -40,20 +40,33 @@ def deliver(github: GitHub, pull: PullRequest, report: Report, settings: ActionS
     """
     _to_files(report, settings)
     _annotate(report, out)
+    refused = False
     try:
-        if settings.comment and pull.number is not None:
-            # A pull request that never had a migration gets no comment; one that had gets told that it has none now.
-            only_edit = not report.migrations and not report.findings and report.verdict is not Verdict.ERROR
-            body = rendering.comment(report, run_url=settings.run_url)
-            github.sticky_comment(pull.number, MARKER, body, only_edit=only_edit)
-        github.set_status(pull.head_sha, _STATES[report.verdict], rendering.status(report), CONTEXT, settings.run_url)
+        _comment(github, pull, report, settings)
     except Refused:
+        refused = True
+    finally:  # the status may be required: it is set whatever became of the comment
+        try:
+            state = _STATES[report.verdict]
+            github.set_status(pull.head_sha, state, rendering.status(report), CONTEXT, settings.run_url)
+        except Refused:
+            refused = True
+    if refused:
         _say_refused(pull, out)
+
+
+def _comment(github: GitHub, pull: PullRequest, report: Report, settings: ActionSettings) -> None:
+    """A pull request that never had a migration gets no comment; one that had gets told that it has none now."""
+    if not settings.comment or pull.number is None:
+        return
+    only_edit = not report.migrations and not report.findings and report.verdict is not Verdict.ERROR
+    body = rendering.comment(report, run_url=settings.run_url)
+    github.sticky_comment(pull.number, MARKER, body, only_edit=only_edit)
 
 
 def _say_refused(pull: PullRequest, out: TextIO) -> None:
     why = "a pull request from a fork gets a token that can only read" if pull.from_fork else "the token can only read"
-    _print(out, f"::notice title=migration-rehearsal::No comment and no status: {why}. The report is in the step summary.")
+    _print(out, f"::notice title=migration-rehearsal::Not everything could be written: {why}. The report is in the step summary.")
 
 
 def _to_files(report: Report, settings: ActionSettings) -> None:

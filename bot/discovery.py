@@ -29,10 +29,11 @@ class Chosen:
     reason: str
 
 
-def plan_files(paths: Sequence[str], siblings: Sequence[str], read: Read, layout: str | None) -> Plan:
+def plan_files(paths: Sequence[str], siblings: Sequence[str], read: Read, layout: str | None, *, with_base: bool = True) -> Plan:
     """FILEs named on a command line, rehearsed in the order given.
 
-    `siblings`: every file of their folders; those that the layout puts before the first FILE become the plan's base.
+    `siblings`: every file of their folders; those that the layout puts before the first FILE become the plan's base, unless
+    `with_base` is false: on a dump they are not replayed, and what is wrong in an old file is no matter then.
     Raises MigrationFileError for a file that can't be read as text, UsageError for an unknown layout.
     """
     texts = {path: decode(path, read(path)) for path in paths}
@@ -43,7 +44,7 @@ def plan_files(paths: Sequence[str], siblings: Sequence[str], read: Read, layout
     before = [
         path
         for path, name in _ordered(siblings, chosen.layout)
-        if first and path not in texts and _folder(path, chosen.layout) == folder and name.order < first.order
+        if with_base and first and path not in texts and _folder(path, chosen.layout) == folder and name.order < first.order
     ]
     base = tuple(_migration(path, chosen.layout, read, siblings) for path in before)
     return Plan(migrations, base, (), f"{chosen.layout.name}: {chosen.reason}")
@@ -57,11 +58,12 @@ def plan_changes(
     *,
     layout: str | None = None,
     folders: Sequence[str] = (),
+    with_base: bool = True,
 ) -> Plan:
     """The new migrations among a pull request's changed files.
 
     `read` gives a file at the pull request's head, `read_base` at its base, where `base_paths` are all the files. `layout`
-    and `folders` (folders or globs) win over what the files tell. Raises as `plan_files`.
+    and `folders` (folders or globs) win over what the files tell; `with_base` as for `plan_files`. Raises as `plan_files`.
     """
     candidates = [c for c in changes if _is_candidate(c.path, folders) and _may_be_migration(c)]
     texts = {}
@@ -84,14 +86,14 @@ def plan_changes(
     gone = {c.old_path for c in candidates if c.old_path}
     base = tuple(
         _migration(path, chosen.layout, read_base, base_paths)
-        for path, name in _ordered(base_paths, chosen.layout)
+        for path, name in (_ordered(base_paths, chosen.layout) if with_base and ups else ())
         if name.part in (Part.UP, Part.REPEATABLE)
         and _folder(path, chosen.layout) in roots
         and path not in gone
         and path not in ups
     )
     problems = tuple(_problems(candidates, chosen.layout, roots))
-    return Plan(migrations, base if migrations else (), problems, f"{chosen.layout.name}: {chosen.reason}")
+    return Plan(migrations, base, problems, f"{chosen.layout.name}: {chosen.reason}")
 
 
 def _roots(texts: Mapping[str, str], layout: Layout, *, told: bool) -> set[PurePosixPath]:

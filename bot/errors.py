@@ -39,10 +39,12 @@ class FaultError(RehearsalError):
 
 def as_fault(fault: Exception) -> FaultError:
     """What nobody expected -> an error that says where it happened. The exception's own text is left out: it may hold data."""
+    # What the system says of a file or disk holds no data.
+    reason = f" ({fault.strerror})" if isinstance(fault, OSError) and fault.strerror else ""
     frames = traceback.extract_tb(fault.__traceback__)
     ours = [f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames]
     return FaultError(
-        f"A fault of migration-rehearsal itself: {type(fault).__name__}.",
+        f"A fault of migration-rehearsal itself: {type(fault).__name__}{reason}.",
         why="In " + " < ".join(reversed(ours[-6:])) + ".",
         advice="Please report it with these lines; nothing is said about the migrations.",
     )

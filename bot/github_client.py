@@ -174,14 +174,14 @@ class GitHub:
                 found.edit(body)
 
         # A second try looks again first: a comment whose answer was lost is found, and edited to the same text.
-        with _explained("write the comment"):
+        with _explained("write the comment", writing=True):
             _twice(put)
 
     def set_status(self, sha: str, state: str, description: str, context: str, url: str | None) -> None:
         """Sets a commit status; setting it twice is as good as once, as the newest of a context counts. Raises as above."""
         from github.GithubObject import NotSet  # noqa: PLC0415
 
-        with _explained("set the status"):
+        with _explained("set the status", writing=True):
             _twice(
                 lambda: self._repository.get_commit(sha).create_status(
                     state=state, description=description, context=context, target_url=url or NotSet
@@ -260,8 +260,10 @@ def _twice(action: Callable[[], _Result]) -> _Result:
 
 
 @contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Turns what PyGithub and requests raise into Refused or GitHubError, which say what we wanted."""
+def _explained(what: str, *, writing: bool = False) -> Iterator[None]:
+    """Turns what PyGithub and requests raise into GitHubError, which says what we wanted; into Refused where a token that can
+    only read was asked to write.
+    """
     import requests  # noqa: PLC0415
     from github import GithubException  # noqa: PLC0415
 
@@ -269,7 +271,7 @@ def _explained(what: str) -> Iterator[None]:
         yield
     except GithubException as error:
         said = error.data.get("message", "") if isinstance(error.data, dict) else ""
-        if error.status in (403, 404) and "not accessible" in said:
+        if writing and error.status in (403, 404) and "not accessible" in said:
             raise Refused(said) from error
         advice = {
             401: "Check the input `token`: GitHub does not know it.",

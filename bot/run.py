@@ -46,6 +46,7 @@ from bot.verdict import conclude
 from bot.words import count, without_values
 
 _EXTENSION = re.compile(r'create\s+extension\s+(?:if\s+not\s+exists\s+)?(?:"(?P<quoted>[^"]+)"|(?P<plain>[\w-]+))', re.IGNORECASE)
+_OUR_MACHINE = ("53100", "58030")  # disk_full, io_error
 _NAMESPACE = uuid.UUID("6a1f2f0e-3f57-5d0c-9a55-8f5a5a1c7f31")
 
 
@@ -202,6 +203,12 @@ def rehearse_all(
                     why=f"{type(error).__name__}: {without_values(str(error).strip())[-300:]}",
                     advice="A migration can end the server's connections, or lock its catalog and not let go.",
                 ) from error
+            if rehearsal.error and rehearsal.error.sqlstate in _OUR_MACHINE:
+                raise CloneError(
+                    f"This machine could not carry {migration.path}: {rehearsal.error.message}",
+                    why="That is no answer about the migration.",
+                    advice="Give the server more disk: a table that is rewritten is there twice for a while.",
+                )
             failed = rehearsal.outcome is Outcome.FAILED
             yield rehearsal
 

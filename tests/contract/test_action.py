@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,45 @@ def test_a_fork_can_only_read_and_still_gets_the_report(action: Action) -> None:
     assert "a pull request from a fork gets a token that can only read" in log
     assert "30 of 90 rows are NULL" in (action.workspace / "summary").read_text()
     assert "::error file=db/migrations/1_email.sql,line=2" in log
+
+
+@pytest.mark.parametrize("error", ["refused", "500"])
+def test_the_status_is_set_whatever_became_of_the_comment(action: Action, error: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bot.errors import GitHubError
+    from bot.github_client import GitHub, Refused
+
+    def fail(*_arguments: object, **_more: object) -> None:
+        raise Refused("no") if error == "refused" else GitHubError("no")
+
+    monkeypatch.setattr(GitHub, "sticky_comment", fail)
+    pull = action.open_pull(BAD)
+    with suppress(GitHubError):
+        action.run_pull(pull)
+
+    assert action.status(pull.head_sha)[1] == "failure"
+
+
+def test_being_refused_to_read_is_explained() -> None:
+    import github
+
+    from bot.errors import GitHubError
+    from bot.github_client import Refused, _explained
+
+    no = github.GithubException(403, {"message": "Resource not accessible by integration"})
+    with pytest.raises(GitHubError, match="contents: read"), _explained("list the files"):
+        raise no
+    with pytest.raises(Refused), _explained("set the status", writing=True):
+        raise no
+
+
+def test_on_a_dump_what_is_wrong_in_an_old_migration_is_no_matter(action: Action) -> None:
+    base = BASE_FILES | {"db/migrations/0_old.sql": "\\i elsewhere.sql"}
+    sha = action.repo.commit(base, parent=action.base)
+    action.repo.set_branch("main", sha)
+    pull = action.repo.open_pull(number=7, head_sha=action.repo.commit(base | GOOD, parent=sha))
+
+    assert action.run_pull(pull)[0] == 0
+    assert action.run_pull(pull, seed="")[0] == 2
 
 
 def test_comments_can_be_turned_off(action: Action) -> None:

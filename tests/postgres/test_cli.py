@@ -188,6 +188,14 @@ def test_a_branch_that_adds_nothing(run: Callable[..., Run]) -> None:
     assert (done.status, done.out.splitlines()[0]) == (0, "✅ No new migrations in this change")
 
 
+def test_a_full_disk_is_no_answer_about_the_migration(run: Callable[..., Run]) -> None:
+    Path("3_full.sql").write_text("DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;")
+
+    done = run("rehearse", "3_full.sql", "--seed", "seed.sql")
+
+    assert (done.status, "This machine could not carry 3_full.sql" in done.err) == (3, True)
+
+
 def test_a_named_file_stands_on_the_earlier_ones_beside_it(run: Callable[..., Run], tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "m/1_a.sql").write_text(SEED)
