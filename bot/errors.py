@@ -9,7 +9,15 @@
         ├── ServerError            no PostgreSQL server could be found or started
         ├── SeedError              the seed is missing, broken, or does not fit the server
         ├── CloneError             a clone could not be made
-        └── GitHubError            GitHub could not be asked
+        ├── EffectError            something outside that we wanted to change: surely not changed, or nobody knows
+        │   └── GitHubError        GitHub could not be asked, or refused
+        └── JournalError           the journal could not be used
+            ├── UnreachableError   its server does not answer
+            ├── BusyError          another process works on the run, and we were to wait no longer
+            ├── FencedError        another process has taken the run over: this one may write nothing more
+            ├── DriftError         a step is not the one that the journal holds at its place
+            ├── InDoubtError       an effect may have happened, and there is no way to look
+            └── SealedError        a response was sealed with another key
 
 A migration that fails is none of these: it is the answer (exit status 1).
 """
@@ -80,5 +88,45 @@ class CloneError(NotRehearsedError):
     """A clone could not be made."""
 
 
-class GitHubError(NotRehearsedError):
-    """GitHub could not be asked, or did not answer."""
+class EffectError(NotRehearsedError):
+    """Something outside that we wanted to change. `not_done`: it surely was not changed; else nobody knows. `again_in_s`: after
+    how many seconds it is worth another try, None if it is not.
+    """
+
+    def __init__(
+        self, what: str, *, why: str = "", advice: str = "", not_done: bool = False, again_in_s: float | None = None
+    ) -> None:
+        self.not_done, self.again_in_s = not_done, again_in_s
+        super().__init__(what, why=why, advice=advice)
+
+
+class GitHubError(EffectError):
+    """GitHub could not be asked, did not answer, or refused."""
+
+
+class JournalError(NotRehearsedError):
+    """The journal could not be used."""
+
+
+class UnreachableError(JournalError):
+    """The journal's server does not answer."""
+
+
+class BusyError(JournalError):
+    """Another process works on the run."""
+
+
+class FencedError(JournalError):
+    """Another process has taken the run over: this one may write nothing more."""
+
+
+class DriftError(JournalError):
+    """A step is not the one that the journal holds at its place: the program, or the caller, is another one than before."""
+
+
+class InDoubtError(JournalError):
+    """An effect may or may not have happened, there is no way to look, and it must not happen twice."""
+
+
+class SealedError(JournalError):
+    """A sealed response that can't be opened."""

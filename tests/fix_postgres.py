@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -66,3 +67,14 @@ class Stage:
 def stage(server: Server) -> Stage:
     """Where migrations are rehearsed."""
     return Stage(server)
+
+
+@pytest.fixture
+def journal_url(server: Server) -> Iterator[str]:
+    """The URL of an empty database of its own."""
+    name = f"journal_{uuid.uuid4().hex}"
+    with server.connect("postgres") as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    yield server.conninfo(name)
+    with server.connect("postgres") as admin:
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -10,14 +10,20 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # In walking order. A module may import those before it; inside a folder its own files too.
 ROOMS = (
-    "words", "model", "errors", "sql", "layouts", "discovery", "git", "progress", "held", "postgres", "diff", "clones", "dumps",
-    "seeds", "event", "applying", "rehearsal", "rules", "verdict", "settings", "run", "report", "github_client", "delivery",
-    "action", "cli",
+    "words", "model", "errors", "sql", "layouts", "discovery", "git", "progress", "held", "postgres", "sealing", "journal", "diff",
+    "clones", "dumps", "seeds", "event", "applying", "rehearsal", "rules", "verdict", "settings", "run", "report", "github_client",
+    "delivery", "action", "sidecar", "cli",
 )  # fmt: skip
 DOORS = {
     "sqlglot": {"sql"},
-    "psycopg": {"postgres", "clones", "seeds", "applying", "rehearsal", "run"},
-    "httpx": {"dumps"},
+    "psycopg": {"postgres", "journal", "clones", "seeds", "applying", "rehearsal", "run"},
+    "psycopg_pool": {"journal"},
+    "stamina": {"journal"},
+    "cryptography": {"sealing"},
+    "httpx": {"dumps", "sidecar"},
+    "starlette": {"sidecar"},
+    "uvicorn": {"sidecar"},
+    "prometheus_client": {"sidecar"},
     "github": {"github_client"},
     "requests": {"github_client"},
     "jinja2": {"report"},
