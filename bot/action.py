@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
+import uuid
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TextIO
 
-from bot import delivery
+from bot.delivery import Delivery
 from bot.discovery import plan_changes
-from bot.errors import EventError, RehearsalError, as_fault
+from bot.errors import EventError, FencedError, GitHubError, JournalError, RehearsalError, as_fault
 from bot.event import read_event
 from bot.github_client import GitHub
+from bot.journal.opening import open_journal
+from bot.journal.place import Place
+from bot.journal.runs import Journal, NoJournal
+from bot.journal.steps import digest
 from bot.model import Ignored, Plan, PullRequest, Report
 from bot.progress import Progress
 from bot.run import error_report, rehearse_plan
@@ -23,7 +28,13 @@ from bot.verdict import exit_status
 from bot.words import count, one_line
 
 
-def run_action(settings: ActionSettings, *, make_github: Callable[[ActionSettings], GitHub], out: TextIO = sys.stdout) -> int:
+def run_action(
+    settings: ActionSettings,
+    *,
+    make_github: Callable[[ActionSettings], GitHub],
+    make_journal: Callable[[Place, Progress], AbstractContextManager[Journal | NoJournal]] = open_journal,
+    out: TextIO = sys.stdout,
+) -> int:
     """Rehearses what the event asks for and delivers the report; gives the exit status.
 
     Whatever happens is delivered, also a cancelled run and a fault of our own, so that the required status never stays pending.
@@ -38,18 +49,26 @@ def run_action(settings: ActionSettings, *, make_github: Callable[[ActionSetting
     if isinstance(event, Ignored):
         print(f"Nothing to rehearse: {event.reason}.", file=out)
         return 0
-    with closing(make_github(settings)) as github:
+    with closing(make_github(settings)) as github, ExitStack() as stack:
         pull = _completed(event, github)
+        delivery = Delivery(github, pull, settings, out)
+        journal: Journal | NoJournal = NoJournal()
         try:
-            report = _rehearse(pull, settings, github, out)
-        except RehearsalError as error:
-            report = error_report(error, pull)
+            plan = _checked_plan(pull, settings, github, out)
+            progress = Progress(out)
+            journal = stack.enter_context(make_journal(settings.settings.journal, progress))
+            report = rehearse_plan(
+                plan, settings.settings, progress, pull, journal=journal, effects=delivery, url=settings.run_url
+            )
         except KeyboardInterrupt:
-            delivery.cancelled(github, pull, settings)
+            delivery.cancelled()
             raise
-        except Exception as fault:  # noqa: BLE001  a fault of ours must not look like a failed migration
-            report = error_report(as_fault(fault), pull)
-        delivery.deliver(github, pull, report, settings, out=out)
+        except Exception as fault:
+            if isinstance(fault, FencedError) or (delivery.begun and isinstance(fault, GitHubError)):
+                raise  # the run is somebody else's now; or the report was on its way, and no other one should replace it
+            error = fault if isinstance(fault, RehearsalError) else as_fault(fault)
+            report = error_report(error, pull, settings.run_url)
+            _deliver_error(report, settings, delivery, NoJournal() if isinstance(fault, JournalError) else journal)
         return report.exit_status or exit_status(report.verdict)
 
 
@@ -58,14 +77,19 @@ def github_of(settings: ActionSettings) -> GitHub:
     return GitHub(settings.token, settings.repository, settings.api_url, workspace=Path(settings.workspace))
 
 
-def _rehearse(pull: PullRequest, settings: ActionSettings, github: GitHub, out: TextIO) -> Report:
+def _deliver_error(report: Report, settings: ActionSettings, delivery: Delivery, journal: Journal | NoJournal) -> None:
+    """An error is about this attempt, not an answer that the next one may replay: it is a run of its own."""
+    attempt = settings.attempt or uuid.uuid4().hex
+    with journal.run(f"{report.run.key}:error:{attempt}:{digest(list(report.error))[7:23]}") as run:
+        delivery.deliver(run, 1, report)
+
+
+def _checked_plan(pull: PullRequest, settings: ActionSettings, github: GitHub, out: TextIO) -> Plan:
     if settings.wrong:
         raise settings.wrong
     plan = _plan(pull, settings, github)
     print(f"{count(len(plan.migrations), 'new migration')} ({one_line(plan.reason)})", file=out, flush=True)
-    if plan.migrations:
-        delivery.announce(github, pull, settings)
-    return rehearse_plan(plan, settings.settings, Progress(out), pull)
+    return plan
 
 
 def _plan(pull: PullRequest, settings: ActionSettings, github: GitHub) -> Plan:

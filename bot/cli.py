@@ -1,4 +1,4 @@
-"""The command line: `migration-rehearsal rehearse | list`."""
+"""The command line: `migration-rehearsal rehearse | list | sidecar | journal`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bot import __version__
 from bot.errors import RehearsalError, UsageError, as_fault
 from bot.words import visible
 
 if TYPE_CHECKING:
+    from bot.journal.store import Store
     from bot.model import Plan, Report
     from bot.settings import Settings
 
@@ -25,12 +27,16 @@ examples:
   migration-rehearsal rehearse db/0042_email.sql        one file, on what the earlier ones beside it make
   migration-rehearsal rehearse db/migrations            a whole history, from the first to the last
   migration-rehearsal rehearse --format json            for a program: JSON and nothing else on standard output
+  migration-rehearsal rehearse --journal ~/.journal     what was rehearsed already is not rehearsed again
   migration-rehearsal rehearse --print-sql | psql …     the SQL, only when everything passed
   migration-rehearsal list --base origin/main           what would be rehearsed, in order
 
 exit status:
   0  it passes (or warns, below --fail-on)     2  wrong command line, configuration or file
   1  a migration fails its rehearsal           3  the rehearsal could not be done
+"""
+_JOURNAL_EPILOG = """\
+A journal is named by --journal, or by MIGRATION_REHEARSAL_JOURNAL_URL or MIGRATION_REHEARSAL_JOURNAL_FOLDER in the environment.
 """
 _SUFFIX_FORMATS = {".json": "json", ".md": "markdown", ".txt": "text"}
 
@@ -71,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="rehearse | list")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="rehearse | list | sidecar | journal")
     rehearse = commands.add_parser(
         "rehearse", help="rehearse migrations and report", epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -92,7 +98,31 @@ def _parser() -> argparse.ArgumentParser:
     _add_what(listing)
     listing.add_argument("--format", choices=("text", "json"), default="text")
     listing.set_defaults(run=_list)
+    _add_journal(commands)
     return parser
+
+
+def _add_journal(commands: Any) -> None:
+    journal = commands.add_parser("journal", help="show or prune what the journal holds", epilog=_JOURNAL_EPILOG)
+    verbs = journal.add_subparsers(title="commands", required=True, metavar="show | prune")
+    show = verbs.add_parser("show", help="list the newest runs, or the steps of one")
+    show.add_argument("which", nargs="?", metavar="RUN", help="a run's id, or the beginning of one; without: the newest runs")
+    show.add_argument("--limit", type=int, default=50, metavar="N", help="how many runs (default: 50)")
+    show.add_argument("--format", choices=("text", "json"), default="text")
+    show.set_defaults(run=_show)
+    prune = verbs.add_parser("prune", help="remove old runs that nobody works on")
+    prune.add_argument("--older-than", type=int, default=30, metavar="DAYS", help="age of the last thing written (default: 30)")
+    prune.add_argument("--in-doubt", action="store_true", help="also runs with a step whose outcome nobody knows")
+    prune.set_defaults(run=_prune)
+    for verb in (show, prune):
+        _add_place(verb)
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--journal", metavar="J", help="the journal: a PostgreSQL URL, or a folder for a server of its own (default: none)"
+    )
+    parser.add_argument("--postgres-bin", metavar="DIR", help="folder with PostgreSQL's programs, or `wheel`")
 
 
 def _add_what(parser: argparse.ArgumentParser) -> None:
@@ -122,7 +152,9 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fail-on", metavar="SEVERITY", help="error, warning or never (default: error)")
     parser.add_argument("--large-table-rows", metavar="N", help="tables with fewer rows are small (default: 10000)")
     parser.add_argument("--time-limit", metavar="MIN", help="minutes that one migration may take (default: 60)")
-    parser.add_argument("--postgres-bin", metavar="DIR", help="folder with PostgreSQL's programs, or `wheel`")
+    _add_place(parser)
+    parser.add_argument("--journal-failure", metavar="DO", help="when the journal can't be used: stop (default) or continue")
+    parser.add_argument("--rerun", metavar="HOW", help="`force`: rehearse anew what the journal holds already")
     parser.add_argument(
         "--show-row-data", action="store_const", const="true", help="show DETAIL of errors, which holds row values"
     )
@@ -134,13 +166,16 @@ def _settings(options: argparse.Namespace) -> Settings:
 
     inputs: dict[str, str] = {}
     for one in INPUTS:
-        if one.flag is None:
+        if one.flag is None and not one.variable:
             continue
         key = one.name.replace("-", "_")
         given = getattr(options, key, None)
         if isinstance(given, list):
             given = "\n".join(given)
         inputs[one.name] = given or os.environ.get(f"MIGRATION_REHEARSAL_{key.upper()}", "")
+    if journal := getattr(options, "journal", None):
+        is_url = "://" in journal or "=" in journal
+        inputs |= {"journal-url": journal if is_url else "", "journal-folder": "" if is_url else journal}
     return settings_from(inputs)
 
 
@@ -215,13 +250,16 @@ def _beside(path: Path) -> Iterable[Path]:
 
 
 def _rehearse(options: argparse.Namespace) -> int:
+    from bot.journal.opening import open_journal  # noqa: PLC0415
     from bot.progress import Progress  # noqa: PLC0415
     from bot.run import rehearse_plan  # noqa: PLC0415
     from bot.verdict import exit_status  # noqa: PLC0415
 
     settings = _settings(options)
     plan = _plan(options, settings)
-    report = rehearse_plan(plan, settings, Progress(quiet=options.quiet))
+    progress = Progress(quiet=options.quiet)
+    with open_journal(settings.journal, progress) as journal:
+        report = rehearse_plan(plan, settings, progress, journal=journal)
     status = exit_status(report.verdict)
     for target in options.output:
         form = _SUFFIX_FORMATS.get(Path(target).suffix.lower(), options.format)
@@ -255,6 +293,56 @@ def _list(options: argparse.Namespace) -> int:
     plan = _plan(options, _settings(options))
     sys.stdout.write(report.plan_to_json(plan) if options.format == "json" else report.plan_text(plan))
     return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    from bot import report  # noqa: PLC0415
+
+    as_json = options.format == "json"
+    with _opened_journal(options) as store:
+        if not options.which:
+            runs = store.runs(options.limit)
+            sys.stdout.write(report.runs_to_json(runs) if as_json else report.runs_text(runs))
+            return 0
+        found = [run for run in store.runs(None) if str(run.run_id).startswith(options.which.lower())]
+        if len(found) != 1:
+            raise UsageError(
+                f"{len(found) or 'No'} runs have an id that begins with {options.which!r}.",
+                advice="Look at the runs: migration-rehearsal journal show.",
+            )
+        steps = store.steps(found[0].run_id)
+        sys.stdout.write(report.steps_to_json(found[0], steps) if as_json else report.steps_text(found[0], steps))
+    return 0
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from datetime import timedelta  # noqa: PLC0415
+
+    from bot.words import count  # noqa: PLC0415
+
+    if options.older_than < 0:
+        raise UsageError("--older-than is a number of days.", advice="Give 0 or more.")
+    with _opened_journal(options) as store:
+        removed, kept = store.prune(timedelta(days=options.older_than), in_doubt=options.in_doubt)
+    print(f"{count(removed, 'run')} removed" + (f", {kept} kept that have a step in doubt (see --in-doubt)" if kept else ""))
+    return 0
+
+
+@contextmanager
+def _opened_journal(options: argparse.Namespace) -> Iterator[Store]:
+    from bot.journal.opening import open_journal  # noqa: PLC0415
+    from bot.journal.runs import Journal  # noqa: PLC0415
+    from bot.progress import Progress  # noqa: PLC0415
+
+    place = _settings(options).journal
+    if not place:
+        raise UsageError(
+            "No journal is named.", advice="Give --journal, or set MIGRATION_REHEARSAL_JOURNAL_URL or …_JOURNAL_FOLDER."
+        )
+    with open_journal(place, Progress()) as journal:
+        if not isinstance(journal, Journal):  # it was to be gone on without
+            raise journal.lost or UsageError("There is no journal.")
+        yield journal.store
 
 
 def _rendered(report: Report, form: str, settings: Settings) -> str:

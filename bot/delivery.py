@@ -1,4 +1,7 @@
-"""Getting a report to where people look: comment, status, step summary, outputs, annotations, the JSON file."""
+"""Getting a report to where people look: comment, status, step summary, outputs, annotations, the JSON file.
+
+What happens at GitHub happens through the journal; what is written on the runner is written each time, as each has its own.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from typing import TextIO
 
 from bot import report as rendering
 from bot.errors import GitHubError, UsageError
-from bot.github_client import GitHub, Refused
+from bot.github_client import GitHub, Refused, Status
+from bot.journal.runs import Steps, Unjournaled
+from bot.journal.steps import Step
 from bot.model import Finding, PullRequest, Report, Severity, Verdict
 from bot.report import MARKER, counts
 from bot.settings import ActionSettings
@@ -21,47 +26,74 @@ _STATES = {Verdict.PASS: "success", Verdict.WARN: "success", Verdict.FAIL: "fail
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTICE: "notice"}
 
 
-def announce(github: GitHub, pull: PullRequest, settings: ActionSettings) -> None:
-    """Sets the status to pending, so that the commit shows that somebody is at it."""
-    with suppress(Refused):  # said when the report is delivered
-        github.set_status(pull.head_sha, "pending", "Rehearsing the migrations …", CONTEXT, settings.run_url)
+class Delivery:
+    """Delivers about one commit; each effect at GitHub is a step of a run."""
 
+    def __init__(self, github: GitHub, pull: PullRequest, settings: ActionSettings, out: TextIO = sys.stdout) -> None:
+        self._github, self._pull, self._settings, self._out = github, pull, settings, out
+        self.begun = False
 
-def cancelled(github: GitHub, pull: PullRequest, settings: ActionSettings) -> None:
-    """Ends the status of a run that is being stopped; the runner gives us a few seconds."""
-    with suppress(Refused, GitHubError):
-        github.set_status(pull.head_sha, "error", "Cancelled before the rehearsal was done", CONTEXT, settings.run_url)
+    def announce(self, run: Steps, step_id: int) -> None:
+        """Sets the status to pending, so that the commit shows that somebody is at it."""
+        with suppress(Refused):  # said when the report is delivered
+            self._set_status(run, step_id, "status pending", self._status("pending", "Rehearsing the migrations …"))
 
+    def cancelled(self) -> None:
+        """Ends the status of a run that is being stopped. The runner gives us a few seconds, too few to wait for a journal that
+        may be away: this one effect is not journaled. Twice is as good as once.
+        """
+        with suppress(GitHubError):
+            status = self._status("error", "Cancelled before the rehearsal was done")
+            self._set_status(Unjournaled(), 1, "status cancelled", status)
 
-def deliver(github: GitHub, pull: PullRequest, report: Report, settings: ActionSettings, *, out: TextIO = sys.stdout) -> None:
-    """Puts the report everywhere. What the token may not write is said in the log and left out: the rest is still there.
+    def deliver(self, run: Steps, step_id: int, report: Report) -> None:
+        """Puts the report everywhere; the steps `step_id` and the next are its. What the token may not write is said in the log
+        and left out: the rest is still there.
 
-    Raises GitHubError if GitHub does not answer, after everything that needs no GitHub is done.
-    """
-    _to_files(report, settings)
-    _annotate(report, out)
-    refused = False
-    try:
-        _comment(github, pull, report, settings)
-    except Refused:
-        refused = True
-    finally:  # the status may be required: it is set whatever became of the comment
+        Raises GitHubError if GitHub does not answer, after everything that needs no GitHub is done; JournalError.
+        """
+        self.begun = True
+        _to_files(report, self._settings)
+        _annotate(report, self._out)
+        refused = False
         try:
-            state = _STATES[report.verdict]
-            github.set_status(pull.head_sha, state, rendering.status(report), CONTEXT, settings.run_url)
+            self._comment(run, step_id, report)
         except Refused:
             refused = True
-    if refused:
-        _say_refused(pull, out)
+        finally:  # the status may be required: it is set whatever became of the comment
+            try:
+                status = self._status(_STATES[report.verdict], rendering.status(report))
+                self._set_status(run, step_id + 1, "status", status)
+            except Refused:
+                refused = True
+        if refused:
+            _say_refused(self._pull, self._out)
 
+    def _status(self, state: str, description: str) -> Status:
+        return Status(state, description, CONTEXT, self._settings.run_url)
 
-def _comment(github: GitHub, pull: PullRequest, report: Report, settings: ActionSettings) -> None:
-    """A pull request that never had a migration gets no comment; one that had gets told that it has none now."""
-    if not settings.comment or pull.number is None:
-        return
-    only_edit = not report.migrations and not report.findings and report.verdict is not Verdict.ERROR
-    body = rendering.comment(report, run_url=settings.run_url)
-    github.sticky_comment(pull.number, MARKER, body, only_edit=only_edit)
+    def _set_status(self, run: Steps, step_id: int, name: str, status: Status) -> None:
+        sha = self._pull.head_sha
+        request = [self._pull.repository, sha, status.context, status.state, status.description]
+        run.step(
+            Step(step_id, name, request, lasting=True),
+            lambda _key: self._github.set_status(sha, status),
+            lambda: self._github.shown_status(sha, status),
+        )
+
+    def _comment(self, run: Steps, step_id: int, report: Report) -> None:
+        """A pull request that never had a migration gets no comment; one that had gets told that it has none now."""
+        number = self._pull.number
+        if not self._settings.comment or number is None:
+            return
+        only_edit = not report.migrations and not report.findings and report.verdict is not Verdict.ERROR
+        body = rendering.comment(report)
+        where = f"{self._pull.repository}#{number}"
+        run.step(
+            Step(step_id, "comment", [where, body], lasting=True, alone=f"comment on {where}"),
+            lambda _key: self._github.sticky_comment(number, MARKER, body, only_edit=only_edit),
+            lambda: self._github.shown_comment(number, MARKER, body, only_edit=only_edit),
+        )
 
 
 def _say_refused(pull: PullRequest, out: TextIO) -> None:

@@ -11,16 +11,19 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from bot.errors import SeedError, UsageError
 from bot.postgres.binaries import Binaries, Needs
 from bot.progress import Advance, Progress
+
+if TYPE_CHECKING:
+    import httpx
 
 CHUNK = 1 << 20
 _EXTENSION = re.compile(rb'^\s*CREATE EXTENSION (?:IF NOT EXISTS )?("[^"]+"|[\w-]+)', re.IGNORECASE)
@@ -72,31 +75,64 @@ class SeedFile:
     needs: Needs = Needs()  # noqa: RUF009  frozen
 
 
-def open_seed(source: str, folder: Path, newest: Binaries, progress: Progress) -> SeedFile:
-    """Takes a path or https URL to a dump that was looked into. `folder` is where a download goes, `newest` the newest
-    programs there are: their pg_restore reads every older archive.
-
-    Raises SeedError when it is missing, broken or of an unknown kind; UsageError for a URL that is not https.
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where a dump is, and what names its content: `identity` changes when the content does. `path` is None as long as it
+    was not downloaded.
     """
-    taken_at = None
+
+    source: str = field(repr=False)
+    identity: str
+    path: Path | None = None
+    taken_at: str | None = None
+
+
+def locate(source: str, folder: Path, progress: Progress) -> Located:
+    """Finds out what a path or https URL holds without downloading it, where its server says by an ETag or a date; `folder`
+    is where a download goes otherwise.
+
+    Raises SeedError when it is missing; UsageError for a URL that is not https.
+    """
     if "://" in source:
+        identity = _identity_of_url(source)
+        if identity:
+            return Located(source, identity)
         path, taken_at = _download(source, folder, progress)
-    else:
-        path = Path(source)
-        if not path.exists():
-            raise SeedError(
-                f"The seed {source} does not exist.",
-                advice="Give the path of a dump made by pg_dump (relative to the working directory), or an https URL.",
-            )
-    kind = _kind(path, source)
-    with progress.step(f"look into the seed ({kind})", size_of(path)) as advance:
+        return Located(source, _identity(path), path, taken_at)
+    path = Path(source)
+    if not path.exists():
+        raise SeedError(
+            f"The seed {source} does not exist.",
+            advice="Give the path of a dump made by pg_dump (relative to the working directory), or an https URL.",
+        )
+    if not (path.is_file() or path.is_dir()):
+        raise SeedError(f"The seed {source} is neither a file nor a folder.", advice="Give the path of a dump made by pg_dump.")
+    try:
+        with progress.step("read the seed", size_of(path), only_if_long=True):
+            return Located(source, _identity(path), path)
+    except OSError as error:
+        raise SeedError(f"The seed {source} can't be read.", why=error.strerror or str(error)) from error
+
+
+def open_seed(located: Located, folder: Path, newest: Binaries, progress: Progress) -> SeedFile:
+    """Takes a dump that was found to one that was looked into. `folder` is where a download goes, `newest` the newest programs
+    there are: their pg_restore reads every older archive.
+
+    Raises SeedError when it is broken or of an unknown kind.
+    """
+    path, taken_at, identity = located.path, located.taken_at, located.identity
+    if path is None:
+        path, taken_at = _download(located.source, folder, progress)
         identity = _identity(path)
+    name = path.name if "://" in located.source else located.source
+    kind = _kind(path, name)
+    with progress.step(f"look into the seed ({kind})", size_of(path)) as advance:
         if kind in (Kind.PLAIN, Kind.GZIP):
             found = _scan(_plain_lines(path, kind, advance), whole=True)
         else:
             found = _scan(_archive_lines(path, newest), whole=False)
     if not found.anything:
-        raise SeedError(f"The seed {source} is empty.", advice="Make it again with pg_dump.")
+        raise SeedError(f"The seed {name} is empty.", advice="Make it again with pg_dump.")
     return SeedFile(path, kind, identity, found.taken_at or taken_at, frozenset(found.roles), found.creates_public, found.needs())
 
 
@@ -251,13 +287,8 @@ def _kind(path: Path, source: str) -> Kind:
             why="A directory dump holds a file toc.dat.",
             advice="Make one with `pg_dump --format=directory`.",
         )
-    if not path.is_file():
-        raise SeedError(f"The seed {source} is neither a file nor a folder.", advice="Give the path of a dump made by pg_dump.")
-    try:
-        with path.open("rb") as file:
-            head = file.read(512)
-    except OSError as error:
-        raise SeedError(f"The seed {source} can't be read.", why=error.strerror or str(error)) from error
+    with path.open("rb") as file:
+        head = file.read(512)
     if not head:
         raise SeedError(f"The seed {source} is empty.", advice="Make it again with pg_dump.")
     if head.startswith(b"PGDMP"):
@@ -317,33 +348,48 @@ def not_whole(path: Path, why: str) -> SeedError:
     return SeedError(f"The seed {path.name} is not whole.", why=why, advice="Make or download it again.")
 
 
+def _identity_of_url(url: str) -> str | None:
+    """What names the content at a URL, from the head of the answer to a GET (a signed URL may allow nothing else), whose body
+    is left where it is; None where the server does not say. The query is left out: it holds the signature.
+    """
+    with _asked(url) as answer:
+        said = [answer.headers.get(name, "") for name in ("etag", "last-modified", "content-length")]
+    if not said[0] and not (said[1] and said[2]):
+        return None
+    parts = urlsplit(url)
+    named = "\0".join([parts.netloc.rpartition("@")[2], parts.path, *said])
+    return f"url:{hashlib.sha256(named.encode()).hexdigest()}"
+
+
 def _download(url: str, folder: Path, progress: Progress) -> tuple[Path, str | None]:
     """Streams a dump to a file. The URL may hold a signature: only its host is ever shown."""
+    path = folder / "seed"
+    with _asked(url) as answer:
+        length = int(answer.headers.get("content-length") or 0) or None
+        with progress.step(f"download the seed from {_https_host(url)}", length) as advance, path.open("wb") as file:
+            for chunk in answer.iter_bytes(CHUNK):
+                file.write(chunk)
+                advance(len(chunk))
+        return path, _as_iso(answer.headers.get("last-modified"))
+
+
+@contextmanager
+def _asked(url: str) -> Iterator[httpx.Response]:
+    """The answer to a GET, to be read or not. Raises SeedError, also for what goes wrong while it is read."""
     import httpx  # noqa: PLC0415  only a seed from the network pays for it
 
     host = _https_host(url)
-    path = folder / "seed"
+    stay = {"request": [lambda request: _stay_on_https(request.url.scheme)]}
     try:
-        with (
-            httpx.Client(
-                follow_redirects=True, timeout=60.0, event_hooks={"request": [lambda r: _stay_on_https(r.url.scheme)]}
-            ) as client,
-            client.stream("GET", url) as answer,
-        ):
+        with httpx.Client(follow_redirects=True, timeout=60.0, event_hooks=stay) as client, client.stream("GET", url) as answer:
             if answer.status_code != 200:
                 raise SeedError(
                     f"{host} answered {answer.status_code} when asked for the seed.",
                     advice="Check the URL and whether its signature has run out.",
                 )
-            length = int(answer.headers.get("content-length") or 0) or None
-            with progress.step(f"download the seed from {host}", length) as advance, path.open("wb") as file:
-                for chunk in answer.iter_bytes(CHUNK):
-                    file.write(chunk)
-                    advance(len(chunk))
-            modified = answer.headers.get("last-modified")
+            yield answer
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise SeedError(f"The seed could not be fetched from {host}.", why=type(error).__name__) from error
-    return path, _as_iso(modified)
 
 
 def _https_host(url: str) -> str:

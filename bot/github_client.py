@@ -1,7 +1,7 @@
 """The dozen GitHub verbs we need. The door of PyGithub.
 
-PyGithub's own retry repeats a POST whose answer was lost, which leaves two comments; here only GET and PATCH are repeated, and
-a POST that may have had its effect is looked for before it is tried once more.
+PyGithub's own retry repeats a POST whose answer was lost, which leaves two comments; here only GET and PATCH are repeated. What
+became of a POST, and whether another try is worth it, is told by the GitHubError; for each effect there is a way to look for it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import base64
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from bot.errors import GitHubError
 from bot.model import FileChange, FileStatus, PullRequest
@@ -32,11 +33,21 @@ _STATUS = {
     "renamed": FileStatus.RENAMED,
 }
 _MAX_WAIT_S = 60
-_Result = TypeVar("_Result")
+Json = dict[str, Any]
 
 
-class Refused(Exception):  # noqa: N818  an answer to work with, not a failure
+class Refused(GitHubError):  # noqa: N818  an answer to work with, not a failure
     """GitHub does not let this token write: a fork's token can only read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A commit status: `state` is success, failure, error or pending."""
+
+    state: str
+    description: str
+    context: str
+    url: str | None = None
 
 
 class GitHub:
@@ -160,33 +171,49 @@ class GitHub:
 
     # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def sticky_comment(self, number: int, marker: str, body: str, *, only_edit: bool = False) -> None:
+    def sticky_comment(self, number: int, marker: str, body: str, *, only_edit: bool = False) -> Json:
         """Puts `body`, which begins with `marker`, into the bot's own comment of that marker; makes one if there is none,
-        unless `only_edit`. Raises Refused if the token may not write, GitHubError if GitHub does not answer.
-        """
+        unless `only_edit`. Gives the comment's id and URL, null where there is none.
 
-        def put() -> None:
+        Raises Refused if the token may not write, GitHubError if GitHub does not answer.
+        """
+        with _explained("write the comment", writing=True):
+            found = self._own_comment(number, marker)
+            if found is None and not only_edit:
+                found = self._pull(number).create_issue_comment(body)
+            elif found is not None and not _same_text(found.body, body):
+                found.edit(body)
+            return {"comment": found and found.id, "url": found and found.html_url}
+
+    def shown_comment(self, number: int, marker: str, body: str, *, only_edit: bool = False) -> Json | None:
+        """What `sticky_comment` gives, if the pull request shows this very text already."""
+        with _explained("look for the comment"):
             found = self._own_comment(number, marker)
             if found is None:
-                if not only_edit:
-                    self._pull(number).create_issue_comment(body)
-            elif found.body != body:
-                found.edit(body)
+                return {"comment": None, "url": None} if only_edit else None
+            return {"comment": found.id, "url": found.html_url} if _same_text(found.body, body) else None
 
-        # A second try looks again first: a comment whose answer was lost is found, and edited to the same text.
-        with _explained("write the comment", writing=True):
-            _twice(put)
-
-    def set_status(self, sha: str, state: str, description: str, context: str, url: str | None) -> None:
-        """Sets a commit status; setting it twice is as good as once, as the newest of a context counts. Raises as above."""
+    def set_status(self, sha: str, status: Status) -> Json:
+        """Sets a commit status: the newest of a context counts. Gives its id. Raises as above."""
         from github.GithubObject import NotSet  # noqa: PLC0415
 
         with _explained("set the status", writing=True):
-            _twice(
-                lambda: self._repository.get_commit(sha).create_status(
-                    state=state, description=description, context=context, target_url=url or NotSet
-                )
+            made = self._repository.get_commit(sha).create_status(
+                state=status.state,
+                description=status.description,
+                context=status.context,
+                target_url=status.url or NotSet,
             )
+            return {"status": made.id}
+
+    def shown_status(self, sha: str, status: Status) -> Json | None:
+        """What `set_status` gives, if the commit shows this very status already; the URL does not count."""
+        with _explained("look for the status"):
+            for found in self._repository.get_commit(sha).get_statuses():
+                if found.context == status.context:
+                    same = (found.state, found.description) == (status.state, status.description)
+                    return {"status": found.id} if same else None
+        return None
 
     def _own_comment(self, number: int, marker: str) -> IssueComment | None:
         """The first of our own comments that begins with the marker, on any page; somebody else may have quoted it."""
@@ -241,22 +268,31 @@ def _content_if_same(workspace: Path, path: str, blob: str) -> bytes | None:
     return content if name == blob else None
 
 
-def _twice(action: Callable[[], _Result]) -> _Result:
-    """Tries once more when the connection broke, GitHub stumbled, or it asked to wait; not when it refused."""
-    import requests  # noqa: PLC0415
-    from github import GithubException  # noqa: PLC0415
+def _same_text(one: str, other: str) -> bool:
+    """Whether two comments say the same; GitHub may give line ends back as browsers send them."""
+    return one.replace("\r\n", "\n").strip() == other.replace("\r\n", "\n").strip()
 
-    try:
-        return action()
-    except requests.exceptions.RequestException:
-        return action()
-    except GithubException as error:
-        wait = (error.headers or {}).get("retry-after", "")
-        if error.status in (403, 429) and wait.isdigit():
-            time.sleep(min(int(wait), _MAX_WAIT_S))
-        elif error.status < 500:
-            raise
-        return action()
+
+def _wait_s(status: int, said: str, headers: Mapping[str, str], now: float) -> float | None:
+    """How long GitHub asks to wait before another try is worth it; None if it is not, or not within a minute.
+
+    The order is the one in its "Best practices for using the REST API": retry-after, else the reset of a limit that is used up,
+    else a minute.
+    """
+    if status >= 500:
+        return 1.0
+    if status not in (403, 429):
+        return None
+    after = headers.get("retry-after", "")
+    if after.isdigit():
+        wait = float(after)
+    elif headers.get("x-ratelimit-remaining") == "0" and headers.get("x-ratelimit-reset", "").isdigit():
+        wait = max(1.0, float(headers["x-ratelimit-reset"]) - now)
+    elif status == 429 or "rate limit" in said.lower():
+        wait = float(_MAX_WAIT_S)
+    else:
+        return None
+    return wait if wait <= _MAX_WAIT_S else None
 
 
 @contextmanager
@@ -271,15 +307,20 @@ def _explained(what: str, *, writing: bool = False) -> Iterator[None]:
         yield
     except GithubException as error:
         said = error.data.get("message", "") if isinstance(error.data, dict) else ""
+        refusal = f"GitHub answered {error.status} when asked to {what}."
         if writing and error.status in (403, 404) and "not accessible" in said:
-            raise Refused(said) from error
+            raise Refused(refusal, why=said, not_done=True) from error
         advice = {
             401: "Check the input `token`: GitHub does not know it.",
             403: "Give the job the permissions `contents: read`, `pull-requests: write` and `statuses: write`.",
             404: "Check the repository and the token's permissions: GitHub shows neither to those who may not see it.",
+            429: "Run it again later: too much was asked of GitHub.",
         }.get(error.status, "Run it again; see githubstatus.com if it stays.")
-        raise GitHubError(f"GitHub answered {error.status} when asked to {what}.", why=said, advice=advice) from error
+        headers = {key.lower(): value for key, value in (error.headers or {}).items()}
+        wait = _wait_s(error.status, said, headers, time.time())
+        # Below 500 GitHub has looked at what was asked, and declined.
+        raise GitHubError(refusal, why=said, advice=advice, not_done=error.status < 500, again_in_s=wait) from error
     except requests.exceptions.RequestException as error:
         raise GitHubError(
-            f"GitHub did not answer when asked to {what}.", why=type(error).__name__, advice="Run it again."
+            f"GitHub did not answer when asked to {what}.", why=type(error).__name__, advice="Run it again.", again_in_s=1.0
         ) from error

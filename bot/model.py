@@ -303,7 +303,9 @@ class CloneFacts:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """Which run made a report; the last four are None on a command line."""
+    """Which run made a report; repository, pull request and commit are None on a command line. `replayed`: the report comes
+    from the journal, where it has been since `made_at` (ISO 8601). `url`: of the workflow run that made it.
+    """
 
     run_id: str
     key: str
@@ -311,6 +313,8 @@ class RunFacts:
     pull_request: int | None = None
     head_sha: str | None = None
     replayed: bool = False
+    made_at: str | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

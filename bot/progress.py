@@ -25,6 +25,11 @@ class Progress:
         self._quiet = quiet
         self._live = not quiet and self._stream.isatty()
 
+    def say(self, text: str) -> None:
+        """One line of its own."""
+        if not self._quiet:
+            print(one_line(text), file=self._stream, flush=True)
+
     @contextmanager
     def step(self, text: str, total_bytes: int | None = None, *, only_if_long: bool = False) -> Iterator[Advance]:
         """Frames one step; the callback it gives takes the number of bytes done since the last call. `only_if_long`: no line

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 
 import psycopg
 
 from bot import diff
 from bot.applying import Limits, Run, apply
+from bot.errors import CloneError
 from bot.model import ColumnNulls, ConstraintChange, Migration, Outcome, Rehearsal, StatementResult, TableChange
 from bot.postgres.catalog import Snapshot, take_snapshot
 from bot.postgres.counts import Counts, Ledger, columns_by_table, count_table, next_xid
@@ -62,6 +63,37 @@ def rehearse(
         untouched_tables=diff.untouched(before, after),
     )
     return rehearsal, after
+
+
+def catch_up(
+    migrations: Sequence[Migration],
+    connect: Callable[[Migration], psycopg.Connection],
+    observe: Callable[[], psycopg.Connection],
+    before: Snapshot,
+    ledger: Ledger,
+    limits: Limits,
+) -> Snapshot:
+    """Runs migrations again that were rehearsed before, without watching them, so that the next one finds what they leave;
+    gives the snapshot after them, and tells `ledger` what they touched.
+
+    Raises CloneError if one fails, which was applied when it was rehearsed.
+    """
+    for migration in migrations:
+        if error := apply(migration, connect(migration), None, limits).error:
+            raise CloneError(
+                f"{migration.path}:{error.line} fails, which was applied when it was rehearsed before: {error.message}",
+                why="A rehearsal in the journal was to be continued, and the migration does not do the same each time.",
+                advice="Rehearse anew: `rerun: force`.",
+            )
+    with observe() as observer:
+        after = take_snapshot(observer)
+        touched = diff.touched(before, after) | diff.altered_columns(before, after).keys()
+        if any(_HIDES_ITS_TRACES.search(migration.text) for migration in migrations):
+            touched = before.tables.keys() | after.tables.keys()
+        columns = columns_by_table(after)
+        there = sorted(touched & after.tables.keys())
+        ledger.after({oid: count_table(observer, after.tables[oid], columns.get(oid, ())) for oid in there})
+    return after
 
 
 # Then the row counters prove nothing, and every table is counted.

@@ -9,15 +9,17 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
-from enum import Enum
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from io import StringIO
 from itertools import takewhile
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from bot.journal.steps import RunRow, StepRow
 from bot.model import Finding, Outcome, Plan, Rehearsal, Report, Severity, TableChange, Verdict
+from bot.plain import to_plain
+from bot.program import templates_folder
 from bot.words import count, duration, one_line, relation, size, visible
 
 if TYPE_CHECKING:
@@ -37,25 +39,13 @@ _POINTS_AT = re.compile(r"([@#])(?=\w)")  # a mention, an issue
 
 def to_json(report: Report, *, show_row_data: bool = False) -> str:
     """The JSON report (docs/report.schema.json). DETAIL of errors holds row values: only with `show_row_data`."""
-    values = _plain(report)
+    values = to_plain(report)
     for migration in values["migrations"]:
         errors = [migration["error"], *(s["error"] for s in migration["statements"])]
         for error in filter(None, errors):
             if not show_row_data:
                 error["detail"] = None
     return json.dumps(values, ensure_ascii=False, indent=2) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, str):
-        return value.encode("utf-8", errors="replace").decode("utf-8")
-    return value
 
 
 def plan_to_json(plan: Plan) -> str:
@@ -69,19 +59,31 @@ def plan_to_json(plan: Plan) -> str:
         "base": [{"path": m.path, "version": m.version, "layout": m.layout} for m in plan.base],
         "problems": [{"path": p.path, "message": p.message} for p in plan.problems],
     }
-    return json.dumps(_plain(values), ensure_ascii=False, indent=2) + "\n"
+    return json.dumps(to_plain(values), ensure_ascii=False, indent=2) + "\n"
+
+
+def runs_to_json(runs: Sequence[RunRow]) -> str:
+    """The journal's runs, for `journal show --format json`."""
+    return json.dumps({"schema_version": 1, "runs": to_plain(list(runs))}, indent=2) + "\n"
+
+
+def steps_to_json(run: RunRow, steps: Sequence[StepRow]) -> str:
+    """One run with its steps and what they answered, for `journal show RUN --format json`."""
+    return json.dumps({"schema_version": 1, "run": to_plain(run), "steps": to_plain(list(steps))}, indent=2) + "\n"
 
 
 # ── Markdown and text ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def comment(report: Report, *, run_url: str | None = None) -> str:
-    """The comment, at most COMMENT_LIMIT characters: details are cut first, and what is cut is said."""
+def comment(report: Report) -> str:
+    """The comment, at most COMMENT_LIMIT characters: details are cut first, and what is cut is said. A replayed report gives
+    the same one.
+    """
     for rows in (40, 15, 5, 0):
-        text = _render("comment.md.j2", report, rows=rows, run_url=run_url)
+        text = _render("comment.md.j2", report, rows=rows, run_url=report.run.url)
         if len(text) <= COMMENT_LIMIT:
             return text
-    text = _render("comment.md.j2", report, rows=0, run_url=run_url, findings_shown=20)
+    text = _render("comment.md.j2", report, rows=0, run_url=report.run.url, findings_shown=20)
     if len(text) <= COMMENT_LIMIT:
         return text
     first = message(_cut(headline(report), 1000))
@@ -91,7 +93,7 @@ def comment(report: Report, *, run_url: str | None = None) -> str:
 def summary(report: Report, *, limit: int = 900_000) -> str:
     """The step summary: the comment without its marker and with more rows; GitHub takes 1 MiB of it."""
     for rows in (1000, 200, 40, 0):
-        text = _render("comment.md.j2", report, rows=rows, run_url=None)
+        text = _render("comment.md.j2", report, rows=rows, run_url=None, tell_replay=True)
         if len(text.encode()) <= limit:
             break
     return text.removeprefix(MARKER).lstrip()
@@ -112,6 +114,47 @@ def plan_text(plan: Plan) -> str:
     lines = [one_line(f"{m.path}  (version {m.version}, {m.layout})") for m in plan.migrations] or ["No new migrations."]
     lines += [one_line(f"! {p.path} {p.message}") for p in plan.problems]
     return "\n".join(lines) + "\n"
+
+
+def runs_text(runs: Sequence[RunRow]) -> str:
+    """The journal's runs, newest first, for a terminal."""
+    if not runs:
+        return "The journal holds no run.\n"
+    rows = [("Run", "Begun", "State", "Steps", "About")]
+    for run in runs:
+        steps = f"{run.done} done" + (f", {run.in_doubt} in doubt" if run.in_doubt else "")
+        steps += f", {run.not_done} not done" if run.not_done else ""
+        about = run.key if run.generation == 1 else f"{run.key} (time {run.generation})"
+        rows.append((str(run.run_id)[:8], _minute(run.started_at), _state(run), steps, about))
+    return columns(rows) + "\n"
+
+
+def steps_text(run: RunRow, steps: Sequence[StepRow]) -> str:
+    """The steps of one run, for a terminal."""
+    rows = [("Step", "Name", "State", "Tries", "Took", "Answer or error")]
+    for step in steps:
+        took = duration((step.completed_at - step.started_at).total_seconds() * 1000) if step.completed_at else "–"
+        rows.append(
+            (str(step.step_id), step.name, step.state, str(step.attempt), took, step.error or _answer(step.response_body))
+        )
+    head = f"{run.run_id}  {run.kind}, {_state(run)}, begun {_minute(run.started_at)}\n{one_line(run.key)}\n\n"
+    return head + columns(rows) + "\n"
+
+
+def _state(run: RunRow) -> str:
+    return "at work" if run.leased else "finished" if run.finished_at else "broken off"
+
+
+def _answer(body: object) -> str:
+    if isinstance(body, dict) and set(body) == {"sealed", "key"}:
+        return f"sealed with the key {body['key']}"
+    if body is None:
+        return "–"
+    return _cut(json.dumps(body, ensure_ascii=False), 60)
+
+
+def _minute(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def headline(report: Report) -> str:
@@ -143,6 +186,7 @@ def _longest_wait(migrations: Iterable[Rehearsal]) -> str:
 
 def _render(template: str, report: Report, **more: Any) -> str:
     values = {"headline": headline(report), "marker": MARKER, "folder": common_folder(report), "findings_shown": 100}
+    values["tell_replay"] = False
     return _environment().get_template(template).render(values | more, report=report)
 
 
@@ -167,10 +211,8 @@ def nowrap(value: str) -> str:
 def _environment() -> Environment:
     import jinja2  # noqa: PLC0415  runs that render nothing do not pay for it
 
-    here = Path(__file__).parent
-    folder = next(path for path in (here / "templates", here.parent / "templates") if path.is_dir())
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader(templates_folder()),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -5,20 +5,23 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
 
-from bot import __version__, dumps, seeds
+from bot import dumps, seeds
 from bot.applying import Limits, apply
 from bot.clones import Clone, Provider
 from bot.clones.embedded import SEED, EmbeddedProvider
 from bot.errors import CloneError, RehearsalError, SeedError
 from bot.held import scratch_folder
+from bot.journal.runs import Journal, NoJournal, Steps
+from bot.journal.steps import Recorded
 from bot.layouts import named
 from bot.model import (
     CloneFacts,
@@ -28,17 +31,19 @@ from bot.model import (
     PullRequest,
     Rehearsal,
     Report,
-    RunFacts,
     SeedFacts,
     Transaction,
     Verdict,
 )
-from bot.postgres.binaries import Binaries, Needs, choose, newest
+from bot.plain import from_plain, to_plain
+from bot.postgres.binaries import Binaries, Needs, available, choose, newest
 from bot.postgres.catalog import take_snapshot
 from bot.postgres.counts import Ledger
 from bot.postgres.embedded import Server, embedded_server
+from bot.program import program_digest
 from bot.progress import Progress
-from bot.rehearsal import rehearse
+from bot.question import ANNOUNCE, Question, Surroundings, question_of
+from bot.rehearsal import catch_up, rehearse
 from bot.rules import Policy, judge
 from bot.settings import Settings
 from bot.sql import split
@@ -47,56 +52,220 @@ from bot.words import count, without_values
 
 _EXTENSION = re.compile(r'create\s+extension\s+(?:if\s+not\s+exists\s+)?(?:"(?P<quoted>[^"]+)"|(?P<plain>[\w-]+))', re.IGNORECASE)
 _OUR_MACHINE = ("53100", "58030")  # disk_full, io_error
-_NAMESPACE = uuid.UUID("6a1f2f0e-3f57-5d0c-9a55-8f5a5a1c7f31")
 
 
-def rehearse_plan(plan: Plan, settings: Settings, progress: Progress, pull: PullRequest | None = None) -> Report:
-    """Rehearses a plan's migrations in order, each on what the one before left, and judges what was seen.
+class Effects(Protocol):
+    """What a run does outside, besides rehearsing: each a step of the run, from the given place on."""
+
+    def announce(self, run: Steps, step_id: int) -> None:
+        """Says that the rehearsal has begun."""
+
+    def deliver(self, run: Steps, step_id: int, report: Report) -> None:
+        """Brings the report to where people look."""
+
+
+class NoEffects:
+    """Nobody outside is told."""
+
+    def announce(self, run: Steps, step_id: int) -> None:
+        """See Effects."""
+
+    def deliver(self, run: Steps, step_id: int, report: Report) -> None:
+        """See Effects."""
+
+
+def rehearse_plan(
+    plan: Plan,
+    settings: Settings,
+    progress: Progress,
+    pull: PullRequest | None = None,
+    *,
+    journal: Journal | NoJournal | None = None,
+    effects: Effects | None = None,
+    url: str | None = None,
+) -> Report:
+    """Rehearses a plan's migrations in order, each on what the one before left, judges what was seen and delivers it. What the
+    journal holds is not done again: a whole report, or single rehearsals. `url` is the workflow run's.
 
     Raises UsageError and NotRehearsedError; whatever happens, no server, clone or file is left.
     """
-    began = time.monotonic()
-    if not plan.migrations:
-        findings = judge((), (), plan.problems, Policy())
-        return Report(
-            conclude(findings, settings.fail_on), _run_facts(plan, settings, None, pull), findings=findings, notes=(plan.reason,)
-        )
-    with scratch_folder() as folder, ExitStack() as stack:
-        seed, binaries = _look_into_seed(plan, settings, folder, progress)
-        with progress.step(f"start PostgreSQL {binaries.version} ({binaries.origin})"):
-            server = stack.enter_context(embedded_server(binaries))
-        facts, notes = _make_seed(server, seed, plan, settings, progress)
-        provider = EmbeddedProvider(server)
-        with progress.step("clone the seed"):
-            clone = stack.enter_context(provider.clone())
-        rehearsals = list(rehearse_all(plan.migrations, provider, clone, settings, progress))
-    policy = Policy(settings.large_table_rows)
-    findings = judge(rehearsals, plan.migrations, plan.problems, policy)
-    return Report(
-        verdict=conclude(findings, settings.fail_on),
-        run=_run_facts(plan, settings, facts, pull),
-        clone=CloneFacts(provider.name, binaries.version, facts, clone.acquire_ms),
-        migrations=tuple(rehearsals),
-        findings=findings,
-        notes=(*notes, f"Layout {plan.reason}."),
-        total_ms=round((time.monotonic() - began) * 1000, 3),
-    )
+    journal, effects = journal or NoJournal(), effects or NoEffects()
+    with scratch_folder() as folder:
+        seed = dumps.locate(settings.seed, folder, progress) if settings.seed and plan.migrations else None
+        question = question_of(plan, settings, pull, _surroundings(settings, seed))
+        with journal.run(question.key, anew=settings.force, waiting=lambda who: _say_waiting(progress, who)) as run:
+            report = _replayed(run, question)
+            if report is None:
+                if plan.migrations:
+                    effects.announce(run, ANNOUNCE)
+                report = _Answer(question, settings, progress, run, url, folder, seed).find()
+                if journal.lost:
+                    report = replace(report, notes=(*report.notes, f"Without the journal: {journal.lost.what}"))
+                run.record(question.report(), to_plain(report))
+            effects.deliver(run, question.first_delivery, report)
+    return report
 
 
-def error_report(error: RehearsalError, pull: PullRequest | None = None) -> Report:
+def error_report(error: RehearsalError, pull: PullRequest | None = None, url: str | None = None) -> Report:
     """The report of a rehearsal that could not be done."""
-    run = _run_facts(Plan(()), Settings(), None, pull)
-    return Report(Verdict.ERROR, run, error=tuple(error.lines()), exit_status=error.exit_status)
+    question = question_of(Plan(()), Settings(), pull, Surroundings("", "", "", ""))
+    return Report(Verdict.ERROR, question.facts(url), error=tuple(error.lines()), exit_status=error.exit_status)
 
 
-def _look_into_seed(plan: Plan, settings: Settings, folder: Path, progress: Progress) -> tuple[dumps.SeedFile | None, Binaries]:
+def _surroundings(settings: Settings, seed: dumps.Located | None) -> Surroundings:
+    seed_sql = ""
+    if settings.seed_sql:
+        if not Path(settings.seed_sql).is_file():
+            raise SeedError(f"The SQL file {settings.seed_sql} does not exist.", advice="Check the input seed-sql.")
+        seed_sql = hashlib.sha256(Path(settings.seed_sql).read_bytes()).hexdigest()
+    return Surroundings(program_digest(), seed.identity if seed else "", seed_sql, available(settings.postgres_bin))
+
+
+def _say_waiting(progress: Progress, who: str) -> None:
+    progress.say(f"another runner works on this very rehearsal ({who}): waiting for its result")
+
+
+def _replayed(run: Steps, question: Question) -> Report | None:
+    recorded = run.recall(question.report())
+    if recorded is None:
+        return None
+    report = from_plain(Report, recorded.response)
+    return replace(report, run=replace(report.run, replayed=True, made_at=_iso(recorded.made_at)))
+
+
+def _iso(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A rehearsal in the journal, and for which commit and when it was made."""
+
+    rehearsal: Rehearsal
+    commit: str | None
+    made_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """One question being answered."""
+
+    question: Question
+    settings: Settings
+    progress: Progress
+    run: Steps
+    url: str | None
+    folder: Path
+    located: dumps.Located | None
+
+    def find(self) -> Report:
+        """Rehearses what the journal does not hold, and judges all of it."""
+        began = time.monotonic()
+        plan, facts = self.question.plan, self.question.facts(self.url)
+        if not plan.migrations:
+            findings = judge((), (), plan.problems, Policy())
+            return Report(conclude(findings, self.settings.fail_on), facts, findings=findings, notes=(plan.reason,))
+        known = self._known()
+        clone, notes = self._known_clone() if self._is_all(known) else (None, ())
+        if clone is None:
+            clone, notes, rehearsals = self._rehearsed(known)
+        else:
+            rehearsals = [*(k.rehearsal for k in known), *map(_skipped, plan.migrations[len(known) :])]
+        findings = judge(rehearsals, plan.migrations, plan.problems, Policy(self.settings.large_table_rows))
+        return Report(
+            verdict=conclude(findings, self.settings.fail_on),
+            run=facts,
+            clone=clone,
+            migrations=tuple(rehearsals),
+            findings=findings,
+            notes=(*notes, f"Layout {plan.reason}.", *self._what_was_known(known)),
+            total_ms=round((time.monotonic() - began) * 1000, 3),
+        )
+
+    # ── What the journal holds ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _known(self) -> list[_Known]:
+        """The rehearsals that were done before, from the first on."""
+        known: list[_Known] = []
+        for step in self.question.rehearsals():
+            recorded = self.run.recall(step, of_any_run=True)
+            if recorded is None:
+                break
+            known.append(from_plain(_Known, recorded.response))
+            if recorded.key != self.run.key:
+                self.run.record(step, recorded.response)
+            if known[-1].rehearsal.outcome is Outcome.FAILED:
+                break
+        return known
+
+    def _is_all(self, known: Sequence[_Known]) -> bool:
+        failed = bool(known) and known[-1].rehearsal.outcome is Outcome.FAILED
+        return failed or len(known) == len(self.question.plan.migrations)
+
+    def _known_clone(self) -> tuple[CloneFacts | None, tuple[str, ...]]:
+        recorded = self.run.recall(self.question.clone(), of_any_run=True)
+        if recorded is None:
+            return None, ()
+        self._keep_clone(recorded)
+        return from_plain(CloneFacts, recorded.response["clone"]), tuple(recorded.response["notes"])
+
+    def _keep_clone(self, recorded: Recorded) -> None:
+        if recorded.key != self.run.key:
+            self.run.record(self.question.clone(), recorded.response)
+
+    def _what_was_known(self, known: Sequence[_Known]) -> list[str]:
+        """Says which rehearsals are not of now."""
+        if not known:
+            return []
+        of = f"{len(known)} of {count(len(self.question.plan.migrations), 'rehearsal')}"
+        when = " and ".join(sorted({k.made_at for k in known})[:3])
+        commits = sorted({k.commit[:7] for k in known if k.commit} - {(self.question.facts(None).head_sha or "")[:7]})
+        if commits:
+            return [f"{of} reused from {' and '.join(commits)} ({when}): migrations, seed and settings are the same."]
+        return [f"{of} reused from the journal ({when}): migrations, seed and settings are the same."]
+
+    # ── What it does not ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _rehearsed(self, known: Sequence[_Known]) -> tuple[CloneFacts, tuple[str, ...], list[Rehearsal]]:
+        plan, settings, progress = self.question.plan, self.settings, self.progress
+        with ExitStack() as stack:
+            seed, binaries = _look_into_seed(plan, settings, self.located, self.folder, progress)
+            with progress.step(f"start PostgreSQL {binaries.version} ({binaries.origin})"):
+                server = stack.enter_context(embedded_server(binaries))
+            facts, notes = _make_seed(server, seed, plan, settings, progress)
+            provider = EmbeddedProvider(server)
+            with progress.step("clone the seed"):
+                clone = stack.enter_context(provider.clone())
+            clone_facts = CloneFacts(provider.name, binaries.version, facts, clone.acquire_ms)
+            self.run.record(self.question.clone(), {"clone": to_plain(clone_facts), "notes": to_plain(notes)})
+            rehearsals = [k.rehearsal for k in known]
+            new = rehearse_all(plan.migrations, provider, clone, settings, progress, known=tuple(rehearsals))
+            for step, rehearsal in zip(self.question.rehearsals()[len(known) :], new, strict=True):
+                rehearsals.append(rehearsal if settings.show_row_data else _without_row_data(rehearsal))
+                if rehearsal.outcome is not Outcome.SKIPPED:
+                    head = self.question.pull.head_sha if self.question.pull else None
+                    self.run.record(step, to_plain(_Known(rehearsals[-1], head, _iso(datetime.now(UTC)))))
+        return clone_facts, tuple(notes), rehearsals
+
+
+def _skipped(migration: Migration) -> Rehearsal:
+    return Rehearsal(migration.path, migration.version, migration.layout, Outcome.SKIPPED, Transaction.SINGLE)
+
+
+def _without_row_data(rehearsal: Rehearsal) -> Rehearsal:
+    """A DETAIL holds values of rows: where it may not be shown, it is not kept either."""
+    statements = tuple(replace(s, error=replace(s.error, detail=None)) if s.error else s for s in rehearsal.statements)
+    return replace(rehearsal, error=replace(rehearsal.error, detail=None) if rehearsal.error else None, statements=statements)
+
+
+def _look_into_seed(
+    plan: Plan, settings: Settings, located: dumps.Located | None, folder: Path, progress: Progress
+) -> tuple[dumps.SeedFile | None, Binaries]:
     """What the seed is, and the first server that fits it and the migrations: known before anything is restored."""
     seed = None
     needs = Needs()
-    if settings.seed_sql and not Path(settings.seed_sql).is_file():
-        raise SeedError(f"The SQL file {settings.seed_sql} does not exist.", advice="Check the input seed-sql.")
-    if settings.seed:
-        seed = dumps.open_seed(settings.seed, folder, newest(settings.postgres_bin), progress)
+    if located:
+        seed = dumps.open_seed(located, folder, newest(settings.postgres_bin), progress)
         needs = seed.needs
     wanted = extensions_of(plan.migrations if seed else (*plan.base, *plan.migrations))
     needs = replace(needs, extensions=needs.extensions | wanted)
@@ -179,18 +348,30 @@ class _Session:
 
 
 def rehearse_all(
-    migrations: tuple[Migration, ...], provider: Provider, clone: Clone, settings: Settings, progress: Progress
+    migrations: tuple[Migration, ...],
+    provider: Provider,
+    clone: Clone,
+    settings: Settings,
+    progress: Progress,
+    *,
+    known: Sequence[Rehearsal] = (),
 ) -> Iterator[Rehearsal]:
-    """Rehearses in order; after a failure the rest is skipped, as the tool would not come to it."""
+    """Rehearses in order; after a failure the rest is skipped, as the tool would not come to it. The first ones may be `known`
+    already, and applied: then the rest is rehearsed.
+    """
     limits = Limits(settings.time_limit_s)
     failed = False
     with provider.observe(clone) as observer:
         snapshot = take_snapshot(observer)
     ledger = Ledger(snapshot, provider.open_seed)
     with _Session(lambda: provider.connect(clone)) as session:
-        for migration in migrations:
+        if known:
+            with progress.step(f"apply {count(len(known), 'migration')} rehearsed before"):
+                before = migrations[: len(known)]
+                snapshot = catch_up(before, session.for_file, lambda: provider.observe(clone), snapshot, ledger, limits)
+        for migration in migrations[len(known) :]:
             if failed:
-                yield Rehearsal(migration.path, migration.version, migration.layout, Outcome.SKIPPED, Transaction.SINGLE)
+                yield _skipped(migration)
                 continue
             connection = session.for_file(migration)
             try:
@@ -211,23 +392,3 @@ def rehearse_all(
                 )
             failed = rehearsal.outcome is Outcome.FAILED
             yield rehearsal
-
-
-def _run_facts(plan: Plan, settings: Settings, seed: SeedFacts | None, pull: PullRequest | None) -> RunFacts:
-    """The key names everything that decides the answer; the run's id is a UUIDv5 of it."""
-    decides = [
-        __version__,
-        seed.identity if seed else "",
-        repr(settings),
-        *(f"{m.path}\0{m.text}" for m in (*plan.base, *plan.migrations)),
-    ]
-    digest = hashlib.sha256("\0\0".join(decides).encode("utf-8", errors="surrogateescape")).hexdigest()[:16]
-    where = f"{pull.repository}#{pull.number or ''}@{pull.head_sha}" if pull else "local"
-    key = f"{where}:{digest}"
-    return RunFacts(
-        run_id=str(uuid.uuid5(_NAMESPACE, key)),
-        key=key,
-        repository=pull.repository if pull else None,
-        pull_request=pull.number if pull else None,
-        head_sha=pull.head_sha if pull else None,
-    )

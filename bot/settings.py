@@ -7,22 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from bot.clones import check_provider
 from bot.errors import UsageError
+from bot.journal.place import Place
 from bot.layouts import named
 from bot.verdict import FAIL_ON
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One input of the action; `flag` is its option on the command line, if it has one."""
+    """One input of the action; `flag` is its option on the command line, if it has one. `variable`: the command line takes it
+    from the environment alone, as a secret has no place among a process's arguments.
+    """
 
     name: str
     default: str
     help: str
     flag: str | None = None
+    variable: bool = False
 
 
 INPUTS = (
@@ -37,6 +41,11 @@ INPUTS = (
     Input("time-limit", "60", "Minutes that one migration may take.", "--time-limit"),
     Input("postgres-bin", "", "Folder with PostgreSQL's programs, or `wheel` for the embedded ones.", "--postgres-bin"),
     Input("show-row-data", "false", "Whether DETAIL of errors, which holds row values, may be shown.", "--show-row-data"),
+    Input("rerun", "", "`force` rehearses anew what the journal holds already.", "--rerun"),
+    Input("journal-url", "", "PostgreSQL that keeps the journal: a URL, best a secret. Empty: journal-folder.", "--journal"),
+    Input("journal-folder", "~/.migration-rehearsal/journal", "Folder that keeps the journal instead.", "--journal"),
+    Input("journal-key", "", "Long secret that seals secrets in the journal; an old one in a second line.", variable=True),
+    Input("journal-failure", "stop", "When the journal can't be used: stop, or continue without.", "--journal-failure"),
     Input("comment", "true", "Whether to comment on the pull request."),
     Input("report", "migration-rehearsal.json", "Where to write the JSON report, relative to the workspace."),
     Input("pull-request", "", "Number of the pull request, for workflow_dispatch."),
@@ -57,6 +66,8 @@ class Settings:
     time_limit_s: float = 3600.0
     postgres_bin: str | None = None
     show_row_data: bool = False
+    force: bool = False
+    journal: Place = Place()  # noqa: RUF009  frozen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +84,7 @@ class ActionSettings:
     api_url: str = "https://api.github.com"
     workspace: str = "."
     run_url: str | None = None
+    attempt: str = ""  # names this very attempt of the workflow run
     comment: bool = True
     report: str = "migration-rehearsal.json"
     pull_request: int | None = None
@@ -96,6 +108,20 @@ def settings_from(inputs: Mapping[str, str]) -> Settings:
         time_limit_s=min(_number(given, "time-limit"), 10_000) * 60,
         postgres_bin=given.get("postgres-bin"),
         show_row_data=_flag(given, "show-row-data"),
+        force=_one_of(given, "rerun", ("", "force")) == "force",
+        journal=_journal(given),
+    )
+
+
+def _journal(given: Mapping[str, str]) -> Place:
+    """Where the journal is. Without anything given there is none: the action's own default comes as an input."""
+    folder = given.get("journal-folder")
+    return Place(
+        url=given.get("journal-url"),
+        folder=str(Path(folder).expanduser()) if folder else None,
+        key=given.get("journal-key"),
+        go_on=_one_of(given, "journal-failure", ("stop", "continue")) == "continue",
+        postgres_bin=given.get("postgres-bin"),
     )
 
 
@@ -116,6 +142,7 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
     try:
         report = _inside_workspace(inputs["report"].strip() or report)
         settings = settings_from(inputs)
+        _outside_workspace(settings.journal.folder, environment.get("GITHUB_WORKSPACE") or ".")
         comment = _flag({name: value for name, value in inputs.items() if value}, "comment")
     except UsageError as error:
         wrong = error
@@ -131,6 +158,7 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
         sha=environment.get("GITHUB_SHA", ""),
         api_url=environment.get("GITHUB_API_URL") or "https://api.github.com",
         workspace=environment.get("GITHUB_WORKSPACE") or ".",
+        attempt=f"{run_id}.{environment.get('GITHUB_RUN_ATTEMPT', '1')}" if run_id else "",
         run_url=f"{server}/{repository}/actions/runs/{run_id}" if server and run_id else None,
         comment=comment,
         report=report,
@@ -156,6 +184,15 @@ def _inside_workspace(path: str) -> str:
     return path
 
 
+def _outside_workspace(folder: str | None, workspace: str) -> None:
+    if folder and Path(folder).resolve().is_relative_to(Path(workspace).resolve()):
+        raise UsageError(
+            f"The input journal-folder is {folder!r}, which lies in the workspace.",
+            why="A pull request's own files lie there: it could bring a journal that says it was rehearsed.",
+            advice="Choose a folder elsewhere; the default is in the home folder of the action's container.",
+        )
+
+
 def _default(name: str) -> str:
     return next(i.default for i in INPUTS if i.name == name)
 
@@ -163,7 +200,7 @@ def _default(name: str) -> str:
 def _one_of(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
     value = given.get(name, _default(name)).lower()
     if value not in choices:
-        raise UsageError(f"The input {name} is {value!r}.", advice=f"Choose one of: {', '.join(choices)}.")
+        raise UsageError(f"The input {name} is {value!r}.", advice=f"Choose one of: {', '.join(filter(None, choices))}.")
     return value
 
 

@@ -71,10 +71,21 @@ def stage(server: Server) -> Stage:
 
 @pytest.fixture
 def journal_url(server: Server) -> Iterator[str]:
+    """The URL of an empty schema of its own: a database would take half a second."""
+    name = f"journal_{uuid.uuid4().hex}"
+    with server.connect("postgres") as admin:
+        admin.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
+    yield server.conninfo("postgres", options=f"-csearch_path={name}")
+    with server.connect("postgres") as admin:
+        admin.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def journal_database(server: Server) -> Iterator[str]:
     """The URL of an empty database of its own."""
     name = f"journal_{uuid.uuid4().hex}"
     with server.connect("postgres") as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        admin.execute(sql.SQL("CREATE DATABASE {} STRATEGY FILE_COPY").format(sql.Identifier(name)))
     yield server.conninfo(name)
     with server.connect("postgres") as admin:
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

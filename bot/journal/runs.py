@@ -26,11 +26,14 @@ _TRIES = 4
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while the machine sleeps
 
 Fire = Callable[[str], Json]  # takes an idempotency key, gives the response
+Waiting = Callable[[str], None]  # is told who has the run
 Look = Callable[[], Json | None]  # gives the response of an effect that is there
 
 
 class Steps(Protocol):
-    """What an effect needs of a run; a run without a journal can do it too."""
+    """What an effect needs of a run; a run without a journal can do it too. `key` is empty there."""
+
+    key: str
 
     def step(self, step: Step, fire: Fire, look: Look | None = None) -> Recorded:
         """Makes an effect happen once."""
@@ -62,6 +65,18 @@ class Unjournaled:
         """See Steps: nothing is remembered."""
 
 
+class NoJournal:
+    """Runs without a journal; `lost`: why, if there was to be one."""
+
+    def __init__(self, lost: JournalError | None = None) -> None:
+        self.lost = lost
+
+    @contextmanager
+    def run(self, _key: str, *, anew: bool = False, waiting: Waiting = lambda _who: None) -> Iterator[Unjournaled]:  # noqa: ARG002
+        """See Journal."""
+        yield Unjournaled()
+
+
 class Run:
     """One journaled execution, of which this process has the lease. May be used by many threads, each with its own steps."""
 
@@ -69,7 +84,8 @@ class Run:
         self._journal, self._store, self.lease = journal, journal.store, lease
         self.run_id, self.key = lease.run_id, lease.key
         self._anew = anew
-        self._fired: set[int] = set()
+        self._fired = journal.fired(lease)
+        self._keys: dict[int, str] = {}  # those that an earlier try was made with
         self._good_until = _now() + journal.lease_s
         self._fenced = False
         self._finished = lease.finished
@@ -118,6 +134,8 @@ class Run:
         asked = _now()
         before = self._store.intend(self.lease, self._journal.lease_s, step, self._idempotency_key(step), again=again)
         self._good_until = asked + self._journal.lease_s
+        if before:
+            self._keys[step.step_id] = before.idempotency_key
         return before
 
     def _only_intended(self, before: StepRow) -> bool:
@@ -160,8 +178,8 @@ class Run:
             self._good_until = _now() + self._journal.lease_s
 
     def _idempotency_key(self, step: Step) -> str:
-        """The same for every attempt of a step, and for nothing else."""
-        return uuid.uuid5(self.run_id, f"{step.step_id}:{step.name}").hex
+        """The same for every attempt of a step, and for nothing else: the first attempt's."""
+        return self._keys.get(step.step_id) or step.key or uuid.uuid5(self.run_id, f"{step.step_id}:{step.name}").hex
 
     def _go_on_or_raise(self, error: UnreachableError) -> None:
         """Goes on without the journal, if that was asked for; to wait for it again at each step would take for ever."""
@@ -252,6 +270,7 @@ class Run:
         self._journal.forget(self)
         with suppress(JournalError):  # it runs out by itself
             self._store.release(self.lease, finished=self._finished)
+            self._journal.forget_fired(self.lease)
 
 
 class Journal:
@@ -272,6 +291,7 @@ class Journal:
         self.lost: JournalError | None = None
         self._holder = this_process()
         self._runs: set[Run] = set()
+        self._fired: dict[tuple[uuid.UUID, int], set[int]] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._heart: threading.Thread | None = None
@@ -283,7 +303,7 @@ class Journal:
         *,
         anew: bool = False,
         wait_s: float | None = None,
-        waiting: Callable[[str], None] = lambda _who: None,
+        waiting: Waiting = lambda _who: None,
     ) -> Run:
         """Takes the lease of a run, waiting for whoever works on it: `wait_s` seconds at most, None for as long as it lives;
         `waiting` is told once who that is. `anew`: nothing that was found out before counts.
@@ -309,7 +329,7 @@ class Journal:
             self._stop.wait(min(1.0, 0.1 + (_now() - began) / 10))
 
     @contextmanager
-    def run(self, key: str, *, anew: bool = False, waiting: Callable[[str], None] = lambda _who: None) -> Iterator[Run]:
+    def run(self, key: str, *, anew: bool = False, waiting: Waiting = lambda _who: None) -> Iterator[Run]:
         """A rehearsal's run, finished if the block ends without an exception. Raises as `acquire`."""
         run = self.acquire(key, Kind.REHEARSAL, anew=anew, waiting=waiting)
         try:
@@ -333,6 +353,18 @@ class Journal:
         """Stops keeping a run's lease."""
         with self._lock:
             self._runs.discard(run)
+
+    def fired(self, lease: Lease) -> set[int]:
+        """The steps that were fired under a lease. They are kept here, as a lease whose release did not get through is given
+        again to the same process: to a new Run, which must know what the one before it fired.
+        """
+        with self._lock:
+            return self._fired.setdefault((lease.run_id, lease.token), set())
+
+    def forget_fired(self, lease: Lease) -> None:
+        """After a release: nobody gets this lease again."""
+        with self._lock:
+            self._fired.pop((lease.run_id, lease.token), None)
 
     def _remember(self, run: Run) -> None:
         with self._lock:

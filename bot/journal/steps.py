@@ -34,7 +34,8 @@ class Kind(StrEnum):
 class Step:
     """One outside effect. `step_id` is its place in the run, from 1 on; `request` is what decides the effect, of which only a
     digest is kept; `repeatable`: twice is as good as once; `lasting`: others may undo it, so that it is looked for again when
-    a run is replayed; `alone`: a name under which no other process fires at the same time; `secret`: the response is sealed.
+    a run is replayed; `alone`: a name under which no other process fires at the same time; `secret`: the response is sealed;
+    `key`: an idempotency key to use instead of our own, where this is the first try.
     """
 
     step_id: int
@@ -44,6 +45,7 @@ class Step:
     lasting: bool = False
     alone: str | None = None
     secret: bool = False
+    key: str | None = None
 
     @property
     def request_hash(self) -> str:

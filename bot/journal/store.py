@@ -57,6 +57,15 @@ class Store:
         """Closes the connections."""
         self._pool.close()
 
+    def ping(self, patience_s: float = 3.0) -> None:
+        """Asks the server for a sign of life. Raises UnreachableError."""
+
+        def once() -> None:
+            with self._pool.connection() as connection:
+                connection.execute("SELECT 1")
+
+        self._patiently(once, patience_s)
+
     def connect(self) -> psycopg.Connection:
         """A connection of one's own."""
         return psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=None)
@@ -225,8 +234,8 @@ class Store:
 
     # ── For people ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def runs(self, limit: int = 50) -> list[RunRow]:
-        """The newest runs."""
+    def runs(self, limit: int | None = 50) -> list[RunRow]:
+        """The newest runs; all of them without a limit."""
         return self._patiently_pooled(
             lambda connection: (
                 connection.cursor(row_factory=class_row(RunRow))
@@ -289,10 +298,15 @@ class Store:
 
         return self._patiently(once)
 
-    def _patiently(self, work: Callable[[], _Result]) -> _Result:
+    def _patiently(self, work: Callable[[], _Result], patience_s: float | None = None) -> _Result:
         try:
             for attempt in stamina.retry_context(
-                on=_may_come_back, attempts=None, timeout=self._patience_s, wait_initial=0.05, wait_max=2.0, wait_jitter=0.1
+                on=_may_come_back,
+                attempts=None,
+                timeout=patience_s or self._patience_s,
+                wait_initial=0.05,
+                wait_max=2.0,
+                wait_jitter=0.1,
             ):
                 with attempt:
                     return work()

@@ -64,6 +64,24 @@ class Account:
             )
         return cls(entry.pw_uid, entry.pw_gid, "/")
 
+    @classmethod
+    def owning(cls, path: Path) -> Account:
+        """Whom the files at a path should belong to: when we are root, the owner of the nearest folder above that is there,
+        so that those who keep them can read them; ourselves otherwise.
+        """
+        if os.geteuid() != 0:
+            return cls.current()
+        above = next(parent.stat() for parent in path.absolute().parents if parent.exists())
+        return cls(above.st_uid, above.st_gid, "/") if above.st_uid else cls.current()
+
+    def may_enter(self, folder: Path) -> bool:
+        """Whether this account may go through a folder. What is not there yet will be made so that it may."""
+        if not folder.exists():
+            return True
+        said = folder.stat()
+        bit = 0o100 if said.st_uid == self.uid else 0o010 if said.st_gid == self.gid else 0o001
+        return bool(said.st_mode & bit)
+
     def popen_arguments(self) -> dict[str, object]:
         """Arguments for subprocess that make a program run as this account, with nothing of our environment: no secret of
         ours is in reach of somebody else's SQL.
@@ -129,6 +147,11 @@ def newest(explicit: str | None) -> Binaries:
     """The newest programs there are: their pg_restore reads every older archive. Raises ServerError if there are none."""
     found = sorted(_candidates(explicit), key=lambda binaries: binaries.major)
     return found[-1] if found else choose(Needs(), explicit)
+
+
+def available(explicit: str | None) -> str:
+    """Every server there is, as one text: which of them is chosen depends on nothing else."""
+    return ", ".join(f"{binaries.version} ({binaries.origin})" for binaries in _candidates(explicit))
 
 
 def _lack(binaries: Binaries, needs: Needs) -> str | None:

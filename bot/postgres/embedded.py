@@ -1,6 +1,7 @@
 """An embedded PostgreSQL: a server of our own that nobody else can reach and that is gone when we are.
 
-It listens on no TCP port, only on a socket in a folder of its own, which is held (see bot/held.py).
+It listens on no TCP port, only on a socket in a folder of its own, which is held (see bot/held.py). Its data is gone with it
+(`embedded_server`), or kept in a folder for the next time (`kept_server`).
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import make_conninfo
@@ -77,42 +79,102 @@ def embedded_server(binaries: Binaries) -> Iterator[Server]:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    with held(folder, _command(binaries, folder), account.popen_arguments()) as holder:
-        server = Server(binaries, folder, account)
-        _wait_until_up(server, holder)
+    with _running(binaries, folder, folder / "data", _THROWN_AWAY, account.popen_arguments()) as server:
         yield server
 
 
-def _command(binaries: Binaries, folder: Path) -> list[str]:
+@contextmanager
+def kept_server(binaries: Binaries, data: Path, lock: int) -> Iterator[Server]:
+    """Starts a server on a data folder that stays, made if there is none; it is stopped at the end, whatever happens.
+
+    `lock` is a file descriptor that holds a lock on the folder: the server inherits it, so that the folder stays locked until
+    the last of its processes is gone. Raises ServerError.
+    """
+    account = Account.owning(data)
+    if closed := next((parent for parent in data.parents if not account.may_enter(parent)), None):
+        raise ServerError(
+            f"The account that PostgreSQL runs as, as root may not run it, may not enter {closed}.",
+            advice="Choose a folder that others may enter, or run the program as another user.",
+        )
+    folder = make_folder("mr-journal-")
+    try:
+        if not (data / "PG_VERSION").exists():
+            _make_kept_data(binaries, account, data)
+        data.chmod(0o700)
+        _give(data, account.uid, account.gid)  # a cache may have restored it as somebody else
+        _give(folder, account.uid, account.gid)
+        (data / "postmaster.pid").unlink(missing_ok=True)  # left by a server that was killed: we have the lock
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise ServerError(
+            f"The data folder {data} can't be used.", why=error.strerror or str(error), advice="Choose or empty another folder."
+        ) from error
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    options = {**account.popen_arguments(), "pass_fds": (lock,)}
+    with _running(binaries, folder, data, _KEPT, options) as server:
+        yield server
+
+
+def _make_kept_data(binaries: Binaries, account: Account, data: Path) -> None:
+    """Appears at once under its name: a crash leaves none, not half of one."""
+    building = data.with_name(f"{data.name}.new")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    _copy_fresh_data(binaries, account, building)
+    shutil.rmtree(data, ignore_errors=True)
+    (building / "data").rename(data)
+    shutil.rmtree(building)
+
+
+@contextmanager
+def _running(
+    binaries: Binaries, folder: Path, data: Path, settings: Mapping[str, str], options: Mapping[str, Any]
+) -> Iterator[Server]:
+    """A server whose socket and log are in `folder`, which is removed when it has stopped."""
+    with held(folder, _command(binaries, folder, data, settings), options) as holder:
+        server = Server(binaries, folder, Account.current())
+        _wait_until_up(server, data, holder)
+        yield server
+
+
+_THROWN_AWAY = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_wal_size": "16GB",
+    "checkpoint_timeout": "1h",
+    "maintenance_work_mem": "256MB",
+    "autovacuum": "off",  # nothing but the migration may change what is counted
+}
+_KEPT = {"shared_buffers": "16MB", "max_connections": "50", "max_wal_size": "64MB", "min_wal_size": "32MB"}
+
+
+def _command(binaries: Binaries, folder: Path, data: Path, more: Mapping[str, str]) -> list[str]:
     settings = {
         "listen_addresses": "",
         "unix_socket_directories": str(folder),
         "unix_socket_permissions": "0700",
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
         "wal_level": "minimal",
         "max_wal_senders": "0",
-        "max_wal_size": "16GB",
-        "checkpoint_timeout": "1h",
         "shared_buffers": f"{_shared_buffers_mb()}MB",
-        "maintenance_work_mem": "256MB",
-        "autovacuum": "off",  # nothing but the migration may change what is counted
         "dynamic_shared_memory_type": "mmap",  # a container's /dev/shm has 64 MB: too little for a parallel index build
         "log_min_messages": "fatal",
         "log_min_error_statement": "panic",  # statements hold data
+        **more,
     }
     if binaries.major >= 18:
         settings["file_copy_method"] = "clone"
-    command = [binaries.tool("postgres"), "-D", str(folder / "data")]
+    command = [binaries.tool("postgres"), "-D", str(data)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
     return command
 
 
-def _wait_until_up(server: Server, holder: subprocess.Popen[bytes]) -> None:
+def _wait_until_up(server: Server, data: Path, holder: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _START_LIMIT_S
-    pid_file = server.folder / "data" / "postmaster.pid"
+    pid_file = data / "postmaster.pid"
     while True:
         try:
             ready = pid_file.read_text().splitlines()[7].strip() == "ready"
@@ -131,7 +193,7 @@ def _wait_until_up(server: Server, holder: subprocess.Popen[bytes]) -> None:
 
 def _gave_up(server: Server) -> bool:
     tail = server.log_tail()
-    return "FATAL" in tail or "error while loading" in tail
+    return "FATAL" in tail or "PANIC" in tail or "error while loading" in tail or tail.startswith("postgres: ")
 
 
 def _copy_fresh_data(binaries: Binaries, account: Account, folder: Path) -> None:

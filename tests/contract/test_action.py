@@ -2,98 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot.action import github_of, run_action
 from bot.report import MARKER
-from bot.settings import action_settings
-from tests.contract.fake_github import Access, FakeGitHub, Pull, Repo
-from tests.fix_postgres import POSTGRES_BIN
-
-BOT = "github-actions[bot]"
-SEED = """
-CREATE TABLE orders (id int PRIMARY KEY, email text);
-INSERT INTO orders SELECT n, nullif(n % 3, 0) FROM generate_series(1, 90) n;
-"""
-GOOD = {"db/migrations/1_total.sql": "ALTER TABLE orders ADD total int DEFAULT 0;\n"}
-BAD = {"db/migrations/1_email.sql": "-- everybody has one\nALTER TABLE orders ALTER email SET NOT NULL;\n"}
-
-
-@dataclass
-class Action:
-    """One repository with one pull request, and a workspace on a runner."""
-
-    github: FakeGitHub
-    repo: Repo
-    base: str
-    workspace: Path
-
-    def open_pull(self, files: Mapping[str, str], **more: Any) -> Pull:
-        head = self.repo.commit({**BASE_FILES, **files}, parent=self.base)
-        return self.repo.open_pull(number=7, head_sha=head, **more)
-
-    def push(self, files: Mapping[str, str]) -> Pull:
-        head = self.repo.commit({**BASE_FILES, **files}, parent=self.repo.pulls[7].head_sha)
-        return self.repo.push(7, head)
-
-    def run(self, event: Mapping[str, Any], name: str = "pull_request", sha: str = "", **inputs: str) -> tuple[int, str]:
-        """Runs the action as a step; gives its exit status and its log."""
-        (self.workspace / "event.json").write_text(json.dumps(event))
-        (self.workspace / "seed.sql").write_text(SEED)
-        given = {"token": "t", "seed": "seed.sql", "postgres-bin": POSTGRES_BIN or ""} | {
-            k.replace("_", "-"): v for k, v in inputs.items()
-        }
-        environment = {f"INPUT_{key.upper()}": value for key, value in given.items()}
-        environment |= {
-            "GITHUB_REPOSITORY": "octo/shop",
-            "GITHUB_EVENT_NAME": name,
-            "GITHUB_EVENT_PATH": str(self.workspace / "event.json"),
-            "GITHUB_API_URL": self.github.url,
-            "GITHUB_WORKSPACE": str(self.workspace),
-            "GITHUB_SHA": sha,
-            "GITHUB_OUTPUT": str(self.workspace / "output"),
-            "GITHUB_STEP_SUMMARY": str(self.workspace / "summary"),
-            "GITHUB_SERVER_URL": "https://github.com",
-            "GITHUB_RUN_ID": "99",
-        }
-        out = io.StringIO()
-        status = run_action(action_settings(environment), make_github=github_of, out=out)
-        return status, out.getvalue()
-
-    def run_pull(self, pull: Pull, **inputs: str) -> tuple[int, str]:
-        return self.run(self.github.pull_request_event(self.repo, pull), **inputs)
-
-    def comments(self) -> list[str]:
-        """Bodies of the bot's comments."""
-        return [c.body for c in self.repo.comments_on(7) if c.author == BOT]
-
-    def status(self, sha: str) -> tuple[str, str, str]:
-        newest = self.repo.statuses_of(sha)[0]
-        return (newest.context, newest.state, newest.description or "")
-
-    def outputs(self) -> dict[str, str]:
-        lines = (self.workspace / "output").read_text().splitlines()
-        return {lines[n].split("<<")[0]: lines[n + 1] for n in range(0, len(lines), 3)}
-
-
-BASE_FILES = {"README.md": "shop", "app.py": "pass"}
-
-
-@pytest.fixture
-def action(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Action:
-    monkeypatch.chdir(tmp_path)
-    repo = github.add_repo("octo/shop")
-    base = repo.commit(BASE_FILES)
-    repo.set_branch("main", base)
-    return Action(github, repo, base, tmp_path)
+from tests.contract.fake_github import Access
+from tests.fix_action import BAD, BASE_FILES, BOT, GOOD, SEED, Action
 
 
 def test_a_migration_that_passes(action: Action) -> None:
@@ -394,7 +311,7 @@ def test_an_event_that_asks_for_nothing(action: Action) -> None:
 
 
 def test_a_cancelled_run_does_not_leave_the_status_pending(action: Action, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(*_arguments: object) -> None:
+    def stop(*_arguments: object, **_more: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("bot.action.rehearse_plan", stop)
@@ -406,7 +323,7 @@ def test_a_cancelled_run_does_not_leave_the_status_pending(action: Action, monke
 
 
 def test_a_fault_of_ours_is_no_failed_migration_and_tells_no_data(action: Action, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stumble(*_arguments: object) -> None:
+    def stumble(*_arguments: object, **_more: object) -> None:
         raise ZeroDivisionError("secret@example.org")
 
     monkeypatch.setattr("bot.action.rehearse_plan", stumble)

@@ -65,7 +65,11 @@ def replay(folder: Path, *, seed: Path | None = None, layout: str | None = None,
     progress = Progress(quiet=True)
     needs = Needs(extensions=extensions_of(plan.migrations))
     with tempfile.TemporaryDirectory() as scratch:
-        dump = dumps.open_seed(str(seed), Path(scratch), newest(postgres_bin), progress) if seed else None
+        dump = (
+            dumps.open_seed(dumps.locate(str(seed), Path(scratch), progress), Path(scratch), newest(postgres_bin), progress)
+            if seed
+            else None
+        )
         needs = Needs(max(needs.major, dump.needs.major), "", needs.extensions | dump.needs.extensions) if dump else needs
         with embedded_server(choose(needs, postgres_bin)) as server:
             if dump:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -25,9 +25,9 @@ from bot.errors import (
     UnreachableError,
     UsageError,
 )
-from bot.journal import Journal, Kind, Run, Step
 from bot.journal.holder import is_gone, this_process
-from bot.journal.steps import State, run_id_of
+from bot.journal.runs import Journal, Run
+from bot.journal.steps import Kind, State, Step, run_id_of
 from bot.journal.store import Store
 from bot.sealing import seal_of
 
@@ -58,7 +58,7 @@ class Effects:
         return {"number": len(self.keys)}
 
 
-class Stop(Exception):
+class Stop(Exception):  # noqa: N818
     """The process ends here, as far as the journal can tell."""
 
 
@@ -179,10 +179,8 @@ def test_what_may_be_tried_again_at_once(journal: Journal, error: EffectError, f
         return answer
 
     with journal.run("k") as run:
-        try:
+        with suppress(EffectError):
             run.step(POST, fire, look=lambda: found)
-        except EffectError:
-            pass
         (row,) = journal.store.steps(run.run_id)
 
     assert (len(effects.keys), row.state is State.DONE) == (fired, done)
@@ -258,7 +256,7 @@ def test_asked_for_anew_nothing_that_was_found_out_counts(journal: Journal) -> N
 
 
 def test_who_comes_second_waits_and_gets_the_result(journal_url: str) -> None:
-    fire, entered, told = Effects(), threading.Event(), []
+    fire, entered, told = Effects(), threading.Event(), list[str]()
 
     def first() -> None:
         with opened(journal_url) as journal, journal.run("k") as run:
@@ -338,9 +336,13 @@ def test_a_stale_runner_that_wakes_between_intent_and_effect_does_not_fire(journ
 
 
 def test_a_heartbeat_keeps_a_lease_for_as_long_as_the_work_takes(journal_url: str) -> None:
-    with opened(journal_url, lease_s=0.6) as one, opened(journal_url) as other, one.run("k"):
-        with pytest.raises(BusyError, match="Another process works on the run k"):
-            other.acquire("k", Kind.REHEARSAL, wait_s=2)
+    with (
+        opened(journal_url, lease_s=0.6) as one,
+        opened(journal_url) as other,
+        one.run("k"),
+        pytest.raises(BusyError, match="Another process works on the run k"),
+    ):
+        other.acquire("k", Kind.REHEARSAL, wait_s=2)
 
 
 def test_a_holder_that_is_gone_is_seen_to_be() -> None:
@@ -360,13 +362,13 @@ def test_a_holder_that_is_gone_is_seen_to_be() -> None:
 # ── The tables ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_two_that_start_at_once_make_the_tables_once(journal_url: str) -> None:
+def test_two_that_start_at_once_make_the_tables_once(journal_database: str) -> None:
     def start(_number: int) -> None:
-        Store(journal_url).close()
+        Store(journal_database).close()
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(start, range(8)))
-    with psycopg.connect(journal_url) as connection:
+    with psycopg.connect(journal_database) as connection:
         assert connection.execute("SELECT version FROM journal_schema").fetchall() == [(1,)]
 
 
@@ -379,18 +381,18 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize(("made", "said"), FOREIGN)
-def test_a_database_that_will_not_do(journal_url: str, made: str, said: str, request: pytest.FixtureRequest) -> None:
-    role = f"journal_{abs(hash(journal_url))}"
-    with psycopg.connect(journal_url, autocommit=True) as connection:
+def test_a_database_that_will_not_do(journal_database: str, made: str, said: str) -> None:
+    role = f"journal_{abs(hash(journal_database))}"
+    with psycopg.connect(journal_database, autocommit=True) as connection:
         connection.execute(made.format(role=role).encode())
     with pytest.raises(JournalError, match=said):
-        Store(psycopg.conninfo.make_conninfo(journal_url, user=role) if "{role}" in made else journal_url)
+        Store(psycopg.conninfo.make_conninfo(journal_database, user=role) if "{role}" in made else journal_database)
 
 
-def test_a_schema_of_its_own(journal_url: str) -> None:
-    with psycopg.connect(journal_url, autocommit=True) as connection:
+def test_a_schema_of_its_own(journal_database: str) -> None:
+    with psycopg.connect(journal_database, autocommit=True) as connection:
         connection.execute("CREATE TABLE runs (id int); CREATE SCHEMA rehearsal")
-    url = psycopg.conninfo.make_conninfo(journal_url, options="-csearch_path=rehearsal")
+    url = psycopg.conninfo.make_conninfo(journal_database, options="-csearch_path=rehearsal")
     with opened(url) as journal, journal.run("k") as run:
         run.step(POST, Effects())
 
@@ -466,10 +468,9 @@ def test_a_short_key_is_refused() -> None:
 
 def end_connections(url: str) -> None:
     """What a restart of the server does to everybody who is connected."""
-    with psycopg.connect(url, autocommit=True) as connection:
+    with psycopg.connect(url, autocommit=True, application_name="restart") as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'migration-rehearsal journal'"
         )
 
 
@@ -490,7 +491,7 @@ def test_a_lost_journal_stops_or_goes_on_as_it_was_asked(journal_url: str) -> No
         with closing(Journal(Store(journal_url, patience_s=0.3), go_on=go_on)) as journal:
             run = journal.acquire(f"k {go_on}", Kind.REHEARSAL)
             journal.store._pool.close()
-            journal.store._patiently_pooled = _away  # type: ignore[method-assign]
+            journal.store._patiently_pooled = _away  # type: ignore[method-assign,assignment]
             if go_on:
                 assert run.step(POST, fire).response == {"number": 1}
                 assert run.recall(replace(POST, step_id=2)) is None

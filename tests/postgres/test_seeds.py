@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot import seeds
-from bot.dumps import SeedFile, open_seed
+from bot.dumps import SeedFile, locate, open_seed
 from bot.errors import SeedError, ServerError, UsageError
 from bot.postgres.binaries import Binaries, Needs, choose, newest
 from bot.postgres.embedded import Server, embedded_server
@@ -67,7 +67,7 @@ def binaries() -> Binaries:
 
 
 def look(path: Path, tmp_path: Path) -> SeedFile:
-    return open_seed(str(path), tmp_path, newest(POSTGRES_BIN), QUIET)
+    return open_seed(locate(str(path), tmp_path, QUIET), tmp_path, newest(POSTGRES_BIN), QUIET)
 
 
 @pytest.mark.parametrize("name", ["plain.sql", "plain.sql.gz", "custom.dump", "tar.tar", "directory"])
@@ -199,7 +199,7 @@ def test_a_folder_that_is_no_dump(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["http://h/x.dump", "ftp://h/x.dump", "file:///etc/passwd"])
 def test_only_https_urls(tmp_path: Path, url: str) -> None:
     with pytest.raises(UsageError, match="can't be fetched over"):
-        open_seed(url, tmp_path, newest(POSTGRES_BIN), QUIET)
+        open_seed(locate(url, tmp_path, QUIET), tmp_path, newest(POSTGRES_BIN), QUIET)
 
 
 def test_missing_extensions_are_named_for_every_server_there_is() -> None:

@@ -10,9 +10,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # In walking order. A module may import those before it; inside a folder its own files too.
 ROOMS = (
-    "words", "model", "errors", "sql", "layouts", "discovery", "git", "progress", "held", "postgres", "sealing", "journal", "diff",
-    "clones", "dumps", "seeds", "event", "applying", "rehearsal", "rules", "verdict", "settings", "run", "report", "github_client",
-    "delivery", "action", "sidecar", "cli",
+    "words", "model", "plain", "program", "errors", "sql", "layouts", "discovery", "git", "progress", "held", "postgres",
+    "sealing", "journal", "diff", "clones", "dumps", "seeds", "event", "applying", "rehearsal", "rules", "verdict", "settings",
+    "question", "run", "report", "github_client", "delivery", "action", "sidecar", "cli",
 )  # fmt: skip
 DOORS = {
     "sqlglot": {"sql"},
@@ -26,6 +26,7 @@ DOORS = {
     "prometheus_client": {"sidecar"},
     "github": {"github_client"},
     "requests": {"github_client"},
+    "msgspec": {"plain"},
     "jinja2": {"report"},
     "rich": {"progress", "report"},
 }

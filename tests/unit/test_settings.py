@@ -9,6 +9,7 @@ import pytest
 
 from bot.cli import _parser
 from bot.errors import UsageError
+from bot.journal.place import Place
 from bot.layouts import LAYOUTS
 from bot.rules import BAD_DIRECTIVE, HISTORY_CHANGED, RULES
 from bot.settings import INPUTS, Settings, action_settings, settings_from
@@ -40,6 +41,11 @@ def test_every_input_is_understood() -> None:
         "time-limit": "0.5",
         "postgres-bin": "/opt/pg/bin",
         "show-row-data": "true",
+        "rerun": "force",
+        "journal-url": "postgresql://h/d",
+        "journal-folder": "/var/journal",
+        "journal-key": "k" * 64,
+        "journal-failure": "continue",
     }
 
     assert settings_from(given) == Settings(
@@ -52,6 +58,8 @@ def test_every_input_is_understood() -> None:
         time_limit_s=30.0,
         postgres_bin="/opt/pg/bin",
         show_row_data=True,
+        force=True,
+        journal=Place(url="postgresql://h/d", folder="/var/journal", key="k" * 64, go_on=True, postgres_bin="/opt/pg/bin"),
     )
 
 
@@ -65,6 +73,8 @@ WRONG = [
     ("large-table-rows", "nan", "Give a number greater than 0"),
     ("time-limit", "-1", "Give a number greater than 0"),
     ("show-row-data", "perhaps", "Say true or false"),
+    ("rerun", "yes", "Choose one of: force."),
+    ("journal-failure", "ignore", "Choose one of: stop, continue"),
 ]
 
 

@@ -1,0 +1,90 @@
+"""What decides an answer: its digests, the key of the run that finds it, and the places of that run's steps. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bot.journal.steps import Json, Step, digest, run_id_of
+from bot.model import Migration, Plan, PullRequest, RunFacts
+from bot.settings import Settings
+
+ANNOUNCE, _CLONE, _FIRST_REHEARSAL = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an answer depends on besides the files and settings: which program, which data, which servers there are."""
+
+    program: str
+    seed: str  # the identity of the dump; empty: made by the base's migrations
+    seed_sql: str  # a digest of the SQL file's content
+    servers: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of one run. Two questions with one key have the same answer."""
+
+    plan: Plan
+    pull: PullRequest | None
+    surroundings: Json
+    key: str
+
+    def clone(self) -> Step:
+        """The fact of the clone: what was rehearsed on."""
+        return Step(_CLONE, "clone", self.surroundings)
+
+    def rehearsals(self) -> list[Step]:
+        """The fact of each rehearsal: decided by its migration and all that ran before it, not by the commit."""
+        steps, before = [], digest(self.surroundings)
+        for number, migration in enumerate(self.plan.migrations):
+            step = Step(_FIRST_REHEARSAL + number, f"rehearse {migration.path}", [before, _decides(migration)])
+            before = step.request_hash
+            steps.append(step)
+        return steps
+
+    def report(self) -> Step:
+        """The fact of the report."""
+        return Step(_FIRST_REHEARSAL + len(self.plan.migrations), "report", self.key)
+
+    @property
+    def first_delivery(self) -> int:
+        """The place of the first step that delivers."""
+        return self.report().step_id + 1
+
+    def facts(self, url: str | None) -> RunFacts:
+        """The run as its report tells of it."""
+        pull = self.pull
+        return RunFacts(
+            run_id=str(run_id_of(self.key)),
+            key=self.key,
+            repository=pull.repository if pull else None,
+            pull_request=pull.number if pull else None,
+            head_sha=pull.head_sha if pull else None,
+            url=url,
+        )
+
+
+def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surroundings: Surroundings) -> Question:
+    """The question that a plan asks. Settings that only say where an answer goes don't decide it."""
+    decides = [
+        surroundings.program,
+        surroundings.seed or [_decides(migration) for migration in plan.base],
+        surroundings.seed_sql,
+        surroundings.servers,
+        settings.clone_provider,
+        settings.time_limit_s,
+        settings.show_row_data,
+    ]
+    judged = [settings.fail_on, settings.large_table_rows, plan.reason, [[p.path, p.message] for p in plan.problems]]
+    answer = digest([decides, [_decides(migration) for migration in plan.migrations], judged])
+    return Question(plan, pull, digest(decides), f"{subject(pull)}:{answer.removeprefix('sha256:')[:32]}")
+
+
+def subject(pull: PullRequest | None) -> str:
+    """What a run is about: a commit of a pull request, or files on this machine."""
+    return f"{pull.repository}#{pull.number or ''}@{pull.head_sha}" if pull else "local"
+
+
+def _decides(migration: Migration) -> Json:
+    return [migration.path, migration.version, migration.layout, migration.text, migration.down]

@@ -1,0 +1,383 @@
+"""The action with a journal: replays, resumes, every effect once. Its journal is a real PostgreSQL, GitHub is the fake."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from bot.errors import GitHubError
+from tests.contract.fake_github import Pull
+from tests.fix_action import BAD, GOOD, Action
+
+TWO = {
+    "db/migrations/1_total.sql": "ALTER TABLE orders ADD total int;\nUPDATE orders SET total = 1 WHERE id <= 30;\n",
+    "db/migrations/2_email.sql": "ALTER TABLE orders ALTER total SET NOT NULL;\n",
+}
+FIRST, SECOND = (f"rehearse {path}" for path in TWO)
+EFFECTS = ("before intent", "after intent", "after effect", "after result")
+FACTS = ("before result", "after result")
+POINTS = [(name, point) for name in ("status pending", "comment", "status") for point in EFFECTS]
+POINTS += [(name, point) for name in ("clone", FIRST, SECOND, "report") for point in FACTS]
+
+
+def writes(action: Action) -> list[str]:
+    """What was changed at GitHub, in order."""
+    return [f"{request.method} {re.sub('[0-9a-f]{40}', 'SHA', request.path)}" for request in action.github.writes]
+
+
+def states(action: Action, pull: Pull) -> list[str]:
+    """The states that were set, in order."""
+    return [status.state for status in reversed(action.repo.statuses_of(pull.head_sha))]
+
+
+def report(action: Action) -> Any:
+    return json.loads((action.workspace / "migration-rehearsal.json").read_text())
+
+
+def finished(process: subprocess.Popen[str]) -> tuple[int, str]:
+    log, _nothing = process.communicate(timeout=120)
+    return process.returncode, log
+
+
+def leftovers(folder: Path) -> list[str]:
+    """What our processes left in a folder for temporary files; a killed one's holder needs a moment."""
+    deadline = time.monotonic() + 20
+    while (left := [path.name for path in folder.glob("mr-*")]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
+# ── Replays ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_rerun_of_the_same_commit_replays(action: Action, journal_url: str) -> None:
+    pull = action.open_pull(BAD)
+    first = action.run_pull(pull, journal_url=journal_url)
+    before, first_report = writes(action), report(action)
+
+    status, log = action.run_pull(pull, journal_url=journal_url)
+
+    assert (first[0], status) == (1, 1)
+    assert writes(action) == before
+    assert "PostgreSQL" not in log  # no server was started
+    assert "::error file=db/migrations/1_email.sql,line=2" in log
+    assert report(action)["run"]["replayed"]
+    assert report(action)["migrations"] == first_report["migrations"]
+    assert "Replayed from the journal" in (action.workspace / "summary").read_text()
+
+
+def test_nothing_to_rehearse_is_replayed_too(action: Action, journal_url: str) -> None:
+    pull = action.open_pull({"app.py": "print()"})
+    for _time in range(2):
+        assert action.run_pull(pull, journal_url=journal_url)[0] == 0
+
+    assert writes(action) == ["POST /repos/octo/shop/statuses/SHA"]
+
+
+def test_forced_it_rehearses_anew_and_writes_only_what_changed(action: Action, journal_url: str) -> None:
+    pull = action.open_pull(BAD)
+    action.run_pull(pull, journal_url=journal_url)
+
+    status, log = action.run_pull(pull, journal_url=journal_url, rerun="force")
+
+    assert status == 1
+    assert "rehearse db/migrations/1_email.sql" in log
+    assert not report(action)["run"]["replayed"]
+    assert len(action.comments()) == 1
+
+
+# what another run has in its own way -> whether its answer may be this one's
+OTHER: list[tuple[dict[str, str], bool]] = [
+    ({}, True),
+    ({"comment": "false"}, True),
+    ({"fail_on": "never"}, False),
+    ({"large_table_rows": "1"}, False),
+    ({"time_limit": "1"}, False),
+    ({"seed_sql": "event.json.sql"}, False),
+    ({"seed": ""}, False),
+    ({"show_row_data": "true"}, False),
+]
+
+
+@pytest.mark.parametrize(("inputs", "same"), OTHER, ids=str)
+def test_what_decides_the_answer_is_in_the_key(action: Action, journal_url: str, inputs: dict[str, str], same: bool) -> None:
+    (action.workspace / "event.json.sql").write_text("INSERT INTO orders VALUES (1000, NULL);")
+    pull = action.open_pull(GOOD)
+    action.run_pull(pull, journal_url=journal_url)
+
+    action.run_pull(pull, journal_url=journal_url, **inputs)
+
+    assert report(action)["run"]["replayed"] is same
+
+
+def test_another_seed_under_the_same_name_is_another_question(action: Action, journal_url: str) -> None:
+    pull = action.open_pull(GOOD)
+    seed = action.workspace / "other.sql"
+    seed.write_text("CREATE TABLE orders (id int);")
+    action.run_pull(pull, journal_url=journal_url, seed="other.sql")
+    seed.write_text("CREATE TABLE orders (id int); INSERT INTO orders VALUES (1);")
+
+    action.run_pull(pull, journal_url=journal_url, seed="other.sql")
+
+    assert report(action)["clone"]["seed"]["rows"] == 1
+
+
+def test_a_new_commit_with_the_same_migrations_reuses_the_rehearsals_and_says_so(action: Action, journal_url: str) -> None:
+    pull = action.open_pull(TWO)
+    action.run_pull(pull, journal_url=journal_url)
+
+    status, log = action.run_pull(action.push({**TWO, "app.py": "print(1)"}), journal_url=journal_url)
+
+    assert status == 1
+    assert "PostgreSQL" not in log
+    assert f"2 of 2 rehearsals reused from {pull.head_sha[:7]}" in action.comments()[0].replace("\\", "")
+    assert not report(action)["run"]["replayed"]
+    assert action.status(action.repo.pulls[7].head_sha)[1] == "failure"
+
+
+def test_of_a_commit_that_adds_one_only_that_one_is_rehearsed(action: Action, journal_url: str) -> None:
+    """And what it finds is what it would have found in one go."""
+    first = {"db/migrations/1_total.sql": TWO["db/migrations/1_total.sql"]}
+    action.run_pull(action.open_pull(first), journal_url=journal_url)
+
+    _status, log = action.run_pull(action.push(TWO), journal_url=journal_url)
+    resumed = report(action)["migrations"]
+    action.run_pull(action.push(TWO))
+    at_once = report(action)["migrations"]
+
+    assert "rehearse db/migrations/1_total.sql" not in log
+    assert "apply 1 migration rehearsed before" in log
+    assert "rehearse db/migrations/2_email.sql" in log
+    assert list(_differences(resumed, at_once)) == []
+    assert resumed[1]["constraints"][0]["violations"] == 60
+
+
+def _differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
+    """Where two reports differ, but for times."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in (one.keys() | other.keys()) - {k for k in one if k.endswith("_ms")}:
+            yield from _differences(one.get(key), other.get(key), f"{path}.{key}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, (left, right) in enumerate(zip(one, other, strict=True)):
+            yield from _differences(left, right, f"{path}[{number}]")
+    elif one != other:
+        yield f"{path}: {one!r} != {other!r}"
+
+
+def test_going_back_to_an_earlier_commit_puts_its_comment_back(action: Action, journal_url: str) -> None:
+    bad = action.open_pull(BAD)
+    action.run_pull(bad, journal_url=journal_url)
+    action.run_pull(action.push({**GOOD, "db/migrations/1_email.sql": "SELECT 1;"}), journal_url=journal_url)
+    assert "30 of 90 rows" not in action.comments()[0]
+
+    action.run_pull(action.repo.push(7, bad.head_sha), journal_url=journal_url)
+
+    assert "30 of 90 rows" in action.comments()[0]
+    assert report(action)["run"]["replayed"]
+
+
+def test_what_somebody_deleted_or_overwrote_is_put_back(action: Action, journal_url: str) -> None:
+    pull = action.open_pull(GOOD)
+    action.run_pull(pull, journal_url=journal_url)
+    action.run_pull(pull, journal_url=journal_url, seed="gone.dump")
+    assert action.status(pull.head_sha)[1] == "error"
+
+    status, log = action.run_pull(pull, journal_url=journal_url)
+
+    assert (status, action.status(pull.head_sha)[1]) == (0, "success")
+    assert "could not be done" not in action.comments()[0]
+    assert "PostgreSQL" not in log
+
+
+def test_an_error_is_no_answer_and_is_not_replayed(action: Action, journal_url: str) -> None:
+    pull = action.open_pull(GOOD)
+    for _time in range(2):
+        status, _log = action.run_pull(pull, journal_url=journal_url, seed="gone.dump")
+        assert (status, action.status(pull.head_sha)[1]) == (3, "error")
+    (action.workspace / "gone.dump").write_text("CREATE TABLE orders (id int);")
+
+    assert action.run_pull(pull, journal_url=journal_url, seed="gone.dump")[0] == 0
+    assert action.status(pull.head_sha)[1] == "success"
+
+
+def test_a_token_that_could_not_write_may_write_the_next_time(action: Action, journal_url: str) -> None:
+    from tests.contract.fake_github import Access
+
+    action.github.tokens["read"] = Access("github-actions[bot]", write=False)
+    pull = action.open_pull(BAD)
+    action.run_pull(pull, token="read", journal_url=journal_url)
+    assert action.comments() == []
+
+    _status, log = action.run_pull(pull, journal_url=journal_url)
+
+    assert len(action.comments()) == 1
+    assert "PostgreSQL" not in log
+
+
+def test_no_row_value_is_in_the_journal(action: Action, journal_url: str) -> None:
+    pull = action.open_pull({"db/migrations/1_u.sql": "CREATE UNIQUE INDEX ON orders (email);"})
+    action.run_pull(pull, journal_url=journal_url)
+    with psycopg.connect(journal_url) as connection:
+        told = str(connection.execute("SELECT response_body FROM journal").fetchall())
+
+    assert "is duplicated" not in told
+    assert "orders" in told
+
+
+# ── Crashes ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("step", "point"), POINTS, ids=lambda value: value.replace(" ", "-").replace("/", "-"))
+def test_killed_anywhere_it_resumes_and_does_everything_once(
+    action: Action, journal_url: str, step: str, point: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "tmp"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    pull = action.open_pull(TWO)
+
+    killed, _log = finished(action.process(pull, step, point, journal_url=journal_url))
+    assert killed == -signal.SIGKILL
+    status, log = finished(action.process(pull, journal_url=journal_url))
+
+    assert status == 1, log
+    assert states(action, pull) == ["pending", "failure"], log
+    assert sorted(writes(action)) == [
+        "POST /repos/octo/shop/issues/7/comments",
+        "POST /repos/octo/shop/statuses/SHA",
+        "POST /repos/octo/shop/statuses/SHA",
+    ]
+    assert states(action, pull) == ["pending", "failure"]
+    assert len(action.comments()) == 1
+    order = ["status pending", "clone", FIRST, SECOND, "report", "comment", "status"]
+    for name in (FIRST, SECOND):
+        was_kept = order.index(name) < order.index(step) or (name == step and point == "after result")
+        assert (f"{name} …" in log) is not was_kept, f"{name} rehearsed twice, or not at all"
+    assert leftovers(scratch) == []
+
+
+def test_two_runners_with_the_same_key_at_once(action: Action, journal_url: str) -> None:
+    pull = action.open_pull(TWO)
+    both = [action.process(pull, journal_url=journal_url) for _number in range(2)]
+    ended = [finished(process) for process in both]
+
+    assert [status for status, _log in ended] == [1, 1]
+    assert states(action, pull) == ["pending", "failure"]
+    assert len(action.comments()) == 1
+    assert sum(f"{FIRST} …" in log for _status, log in ended) == 1
+
+
+def test_runs_of_two_commits_at_once_make_one_comment(action: Action, journal_url: str) -> None:
+    first = action.open_pull(BAD)
+    process = action.process(first, journal_url=journal_url)
+    other = action.process(action.push({**BAD, "db/migrations/2_x.sql": "SELECT 1;"}), journal_url=journal_url)
+
+    assert [finished(one)[0] for one in (process, other)] == [1, 1]
+    assert len(action.comments()) == 1
+
+
+# ── GitHub's bad days ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+FAULTS: list[tuple[Any, Any]] = [
+    ("500", "before"), ("500", "after"), ("502", "after"), ("drop", "before"), ("drop", "after"),
+    ("403-rate", "before"), ("403-primary", "before"), ("429", "before"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [r"/comments$", r"/statuses/"])
+@pytest.mark.parametrize(("how", "when"), FAULTS)
+def test_an_effect_whose_answer_was_lost_happens_once(action: Action, journal_url: str, path: str, how: Any, when: Any) -> None:
+    pull = action.open_pull(GOOD)
+    action.github.fail("POST", path, how=how, when=when, retry_after=1)
+
+    status, _log = action.run_pull(pull, journal_url=journal_url)
+
+    assert status == 0
+    assert len(action.comments()) == 1
+    assert states(action, pull) == ["pending", "success"]
+
+
+def test_while_github_is_down_nothing_is_lost(action: Action, journal_url: str) -> None:
+    pull = action.open_pull(BAD)
+    action.github.fail("POST", r"/comments$", how="drop", when="after", times=1)
+    action.github.fail("POST", r"/comments$", how="500", times=100)
+    action.github.fail("GET", r"/comments", how="500", times=100)
+    with pytest.raises(GitHubError):
+        action.run_pull(pull, journal_url=journal_url)
+    assert action.status(pull.head_sha)[1] == "failure"  # set whatever became of the comment
+    action.github._faults.clear()
+
+    status, log = action.run_pull(pull, journal_url=journal_url)
+
+    assert status == 1
+    assert len(action.comments()) == 1
+    assert "rehearse" not in log
+
+
+# ── The journal's bad days ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_without_its_journal_it_stops_or_goes_on(action: Action, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("bot.journal.opening.PATIENCE_S", 0.3)
+    pull = action.open_pull(GOOD)
+    away = f"host={tmp_path} dbname=journal password=hush"
+
+    stopped, log = action.run_pull(pull, journal_url=away)
+    assert (stopped, action.status(pull.head_sha)[1]) == (3, "error")
+    assert "does not answer" in log
+    assert "hush" not in log + action.comments()[0]
+
+    status, _log = action.run_pull(pull, journal_url=away, journal_failure="continue")
+    assert (status, action.status(pull.head_sha)[1]) == (0, "success")
+    assert "Without the journal: The journal at" in action.comments()[0].replace("\\", "")
+    assert len(action.comments()) == 1
+
+
+@pytest.fixture
+def kept() -> Iterator[Path]:
+    """A folder that the server's account may enter, as a runner's is."""
+    with tempfile.TemporaryDirectory(prefix="kept-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_the_default_journal_is_a_folder_that_a_workflow_can_keep(action: Action, kept: Path) -> None:
+    pull = action.open_pull(BAD)
+    action.run_pull(pull, journal_folder=str(kept / "home" / "journal"))
+    before = writes(action)
+    shutil.move(kept / "home", kept / "restored")  # by another job, to another place
+
+    action.run_pull(pull, journal_folder=str(kept / "restored" / "journal"))
+
+    assert report(action)["run"]["replayed"]
+    assert writes(action) == before
+
+
+def test_killed_with_its_own_journal_it_resumes_from_the_folder(action: Action, kept: Path) -> None:
+    pull = action.open_pull(TWO)
+    killed, _log = finished(action.process(pull, "comment", "after effect", journal_folder=str(kept)))
+    status, log = finished(action.process(pull, journal_folder=str(kept)))
+
+    assert (killed, status) == (-signal.SIGKILL, 1)
+    assert len(writes(action)) == 3
+    assert "rehearse" not in log
+
+
+def test_a_journal_in_the_workspace_is_refused(action: Action) -> None:
+    pull = action.open_pull(GOOD)
+    status, log = action.run_pull(pull, journal_folder=".migration-rehearsal")
+
+    assert status == 2
+    assert "lies in the workspace" in log
+    assert not (action.workspace / ".migration-rehearsal").exists()
