@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
+import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from psycopg import sql
 
 from bot.clones.embedded import EmbeddedProvider
+from bot.held import make_folder
 from bot.model import Migration, Rehearsal
-from bot.postgres.binaries import Needs, choose
-from bot.postgres.embedded import Server, embedded_server
+from bot.postgres.binaries import Account, Needs, choose
+from bot.postgres.embedded import Server, _copy_fresh_data, embedded_server
 from bot.progress import Progress
 from bot.run import rehearse_all
 from bot.settings import Settings
@@ -89,3 +93,37 @@ def journal_database(server: Server) -> Iterator[str]:
     yield server.conninfo(name)
     with server.connect("postgres") as admin:
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+class Restartable:
+    """A server on a socket that stays where it is, which can be restarted."""
+
+    def __init__(self, folder: Path) -> None:
+        self._binaries, self._account, self._folder = choose(Needs(), POSTGRES_BIN), Account.current(), folder
+        _copy_fresh_data(self._binaries, self._account, folder)
+        self.url = f"host={folder} user=postgres dbname=postgres"
+        self._control("start")
+
+    def _control(self, verb: str, *more: str) -> None:
+        options = f"-c listen_addresses='' -c unix_socket_directories='{self._folder}' -c fsync=off"
+        command = [self._binaries.tool("pg_ctl"), "-D", str(self._folder / "data"), "-w", "-l", str(self._folder / "log")]
+        subprocess.run([*command, "-o", options, *more, verb], check=True, capture_output=True, **self._account.popen_arguments())
+
+    def restart(self, mode: str) -> None:
+        """`fast` ends every connection, `immediate` is a crash with recovery."""
+        self._control("restart", "-m", mode)
+
+    def stop(self) -> None:
+        self._control("stop", "-m", "immediate")
+
+
+@pytest.fixture
+def restartable() -> Iterator[Restartable]:
+    """A server that can be restarted."""
+    folder = make_folder("mr-test-")
+    try:
+        server = Restartable(folder)
+        yield server
+        server.stop()
+    finally:
+        shutil.rmtree(folder)

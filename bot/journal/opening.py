@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from bot.errors import JournalError
@@ -16,6 +17,7 @@ from bot.progress import Progress
 from bot.sealing import seal_of
 
 PATIENCE_S = 30.0
+_KEPT_FOR = timedelta(days=30)  # in a folder that is kept, nobody prunes
 
 
 @contextmanager
@@ -44,4 +46,7 @@ def _opened(place: Place, progress: Progress, stack: ExitStack) -> Journal:
     if not url:
         binaries = choose(Needs(), place.postgres_bin)
         url = stack.enter_context(embedded_journal(Path(place.folder or ""), binaries, progress))
-    return Journal(Store(url, patience_s=PATIENCE_S), seal=seal, go_on=place.go_on)
+    store = Store(url, patience_s=PATIENCE_S)
+    if not place.url:
+        store.prune(_KEPT_FOR)
+    return Journal(store, seal=seal, go_on=place.go_on)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import re
 import shutil
 import signal
@@ -10,15 +12,23 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from bot.action import github_of, run_action
 from bot.errors import GitHubError
+from bot.journal.opening import open_journal
+from bot.journal.place import Place
+from bot.journal.runs import Journal
+from bot.progress import Progress
+from bot.settings import action_settings
 from tests.contract.fake_github import Pull
 from tests.fix_action import BAD, GOOD, Action
+from tests.fix_postgres import Restartable
 
 TWO = {
     "db/migrations/1_total.sql": "ALTER TABLE orders ADD total int;\nUPDATE orders SET total = 1 WHERE id <= 30;\n",
@@ -29,6 +39,14 @@ EFFECTS = ("before intent", "after intent", "after effect", "after result")
 FACTS = ("before result", "after result")
 POINTS = [(name, point) for name in ("status pending", "comment", "status") for point in EFFECTS]
 POINTS += [(name, point) for name in ("clone", FIRST, SECOND, "report") for point in FACTS]
+
+
+RESTART_AT = [
+    ("status pending", "after intent"),
+    (FIRST, "before result"),
+    ("comment", "after effect"),
+    ("status", "before intent"),
+]
 
 
 def writes(action: Action) -> list[str]:
@@ -267,15 +285,35 @@ def test_killed_anywhere_it_resumes_and_does_everything_once(
     assert leftovers(scratch) == []
 
 
-def test_two_runners_with_the_same_key_at_once(action: Action, journal_url: str) -> None:
+def test_eight_runners_with_the_same_key_at_once(action: Action, journal_url: str) -> None:
     pull = action.open_pull(TWO)
-    both = [action.process(pull, journal_url=journal_url) for _number in range(2)]
-    ended = [finished(process) for process in both]
+    all_of_them = [action.process(pull, journal_url=journal_url) for _number in range(8)]
+    ended = [finished(process) for process in all_of_them]
 
-    assert [status for status, _log in ended] == [1, 1]
+    assert [status for status, _log in ended] == [1] * 8
     assert states(action, pull) == ["pending", "failure"]
     assert len(action.comments()) == 1
     assert sum(f"{FIRST} …" in log for _status, log in ended) == 1
+
+
+# where it sleeps -> whether it finds the other's result when it looks; else it is about to write, and is refused
+@pytest.mark.parametrize(("point", "refused"), [("before intent", False), ("after intent", True)])
+def test_a_runner_that_sleeps_too_long_and_wakes_up_writes_nothing(
+    action: Action, journal_url: str, point: str, refused: bool
+) -> None:
+    pull = action.open_pull(BAD)
+    asleep = action.process(pull, "comment", point, "SIGSTOP", journal_url=journal_url)
+    os.waitid(os.P_PID, asleep.pid, os.WSTOPPED | os.WNOWAIT)
+
+    status, _log = finished(action.process(pull, journal_url=journal_url))
+    before = writes(action)
+    asleep.send_signal(signal.SIGCONT)
+    woken, log = finished(asleep)
+
+    assert (status, woken) == (1, 1)  # the sleeper ends with an exception, which entrypoint.py maps to 3
+    assert ("Another process has taken this run over" in log) is refused
+    assert writes(action) == before
+    assert len(action.comments()) == 1
 
 
 def test_runs_of_two_commits_at_once_make_one_comment(action: Action, journal_url: str) -> None:
@@ -326,6 +364,25 @@ def test_while_github_is_down_nothing_is_lost(action: Action, journal_url: str) 
 
 
 # ── The journal's bad days ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_its_server_is_restarted_in_the_middle_of_a_run(action: Action, restartable: Restartable, mode: str) -> None:
+    @contextmanager
+    def opened(place: Place, progress: Progress) -> Iterator[Any]:
+        with open_journal(place, progress) as journal:
+            assert isinstance(journal, Journal)
+            journal.at = lambda step, point: restartable.restart(mode) if (step.name, point) in RESTART_AT else None
+            yield journal
+
+    pull = action.open_pull(TWO)
+    settings = action_settings(
+        action.environment(action.github.pull_request_event(action.repo, pull), journal_url=restartable.url)
+    )
+    assert run_action(settings, make_github=github_of, make_journal=opened, out=io.StringIO()) == 1
+    assert states(action, pull) == ["pending", "failure"]
+    assert len(action.comments()) == 1
+    assert len(writes(action)) == 3
 
 
 def test_without_its_journal_it_stops_or_goes_on(action: Action, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
