@@ -16,7 +16,7 @@ from bot.errors import RehearsalError, UsageError, as_fault
 from bot.words import visible
 
 if TYPE_CHECKING:
-    from bot.journal.store import Store
+    from bot.journal.runs import Journal
     from bot.model import Plan, Report
     from bot.settings import Settings
 
@@ -37,6 +37,11 @@ exit status:
 """
 _JOURNAL_EPILOG = """\
 A journal is named by --journal, or by MIGRATION_REHEARSAL_JOURNAL_URL or MIGRATION_REHEARSAL_JOURNAL_FOLDER in the environment.
+"""
+_SIDECAR_EPILOG = """\
+A call names its run (Journal-Run) and its step (Journal-Step), for example:
+  curl http://127.0.0.1:8377/orders/x -H 'Journal-Run: task-7' -H 'Journal-Step: 1' --data …
+Answers are kept sealed: MIGRATION_REHEARSAL_JOURNAL_KEY is needed (openssl rand -hex 32). More is in docs/sidecar.md.
 """
 _SUFFIX_FORMATS = {".json": "json", ".md": "markdown", ".txt": "text"}
 
@@ -98,8 +103,32 @@ def _parser() -> argparse.ArgumentParser:
     _add_what(listing)
     listing.add_argument("--format", choices=("text", "json"), default="text")
     listing.set_defaults(run=_list)
+    _add_sidecar(commands)
     _add_journal(commands)
     return parser
+
+
+def _add_sidecar(commands: Any) -> None:
+    sidecar = commands.add_parser(
+        "sidecar",
+        help="an HTTP proxy through which other programs' calls happen once",
+        description="Journals the HTTP calls of other programs: each has its effect once, and is then answered from the journal.",
+        epilog=_SIDECAR_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sidecar.add_argument("--listen", default="127.0.0.1:8377", metavar="ADDR", help="address and port (default: 127.0.0.1:8377)")
+    sidecar.add_argument(
+        "--upstream", action="append", default=[], metavar="NAME=URL", help="call it as /NAME/…; may be repeated"
+    )
+    sidecar.add_argument("--allow", action="append", default=[], metavar="URL", help="call it as /URL/…; may be repeated")
+    sidecar.add_argument("--not-done", default="425,429,503", metavar="STATUS", help="statuses without effect (425,429,503)")
+    sidecar.add_argument("--in-doubt", default="408,500,502,504", metavar="STATUS", help="statuses in doubt (408,500,502,504)")
+    sidecar.add_argument("--max-body", default="64M", metavar="SIZE", help="largest body of a request (64M)")
+    sidecar.add_argument("--max-response", default="16M", metavar="SIZE", help="largest body of an answer that is kept (16M)")
+    sidecar.add_argument("--connect-timeout", default="10", metavar="S", help="seconds to connect to an upstream (10)")
+    sidecar.add_argument("--timeout", default="300", metavar="S", help="seconds to wait for an upstream's next byte (300)")
+    _add_place(sidecar)
+    sidecar.set_defaults(run=_sidecar)
 
 
 def _add_journal(commands: Any) -> None:
@@ -295,11 +324,32 @@ def _list(options: argparse.Namespace) -> int:
     return 0
 
 
+def _sidecar(options: argparse.Namespace) -> int:
+    from bot import sidecar  # noqa: PLC0415
+
+    host, port = sidecar.parse_listen(options.listen)
+    started = sidecar.Options(
+        upstreams=sidecar.parse_upstreams(options.upstream, options.allow),
+        host=host,
+        port=port,
+        token=os.environ.get("MIGRATION_REHEARSAL_SIDECAR_TOKEN") or None,
+        not_done=sidecar.parse_statuses(options.not_done, "--not-done"),
+        in_doubt=sidecar.parse_statuses(options.in_doubt, "--in-doubt"),
+        max_body=sidecar.parse_limit(options.max_body, "--max-body"),
+        max_response=sidecar.parse_limit(options.max_response, "--max-response"),
+        connect_timeout_s=sidecar.parse_timeout(options.connect_timeout, "--connect-timeout"),
+        upstream_timeout_s=sidecar.parse_timeout(options.timeout, "--timeout"),
+    )
+    with _opened_journal(options) as journal:
+        return sidecar.serve(started, journal)
+
+
 def _show(options: argparse.Namespace) -> int:
     from bot import report  # noqa: PLC0415
 
     as_json = options.format == "json"
-    with _opened_journal(options) as store:
+    with _opened_journal(options, join=True) as journal:
+        store = journal.store
         if not options.which:
             runs = store.runs(options.limit)
             sys.stdout.write(report.runs_to_json(runs) if as_json else report.runs_text(runs))
@@ -322,14 +372,15 @@ def _prune(options: argparse.Namespace) -> int:
 
     if options.older_than < 0:
         raise UsageError("--older-than is a number of days.", advice="Give 0 or more.")
-    with _opened_journal(options) as store:
+    with _opened_journal(options, join=True) as journal:
+        store = journal.store
         removed, kept = store.prune(timedelta(days=options.older_than), in_doubt=options.in_doubt)
     print(f"{count(removed, 'run')} removed" + (f", {kept} kept that have a step in doubt (see --in-doubt)" if kept else ""))
     return 0
 
 
 @contextmanager
-def _opened_journal(options: argparse.Namespace) -> Iterator[Store]:
+def _opened_journal(options: argparse.Namespace, *, join: bool = False) -> Iterator[Journal]:
     from bot.journal.opening import open_journal  # noqa: PLC0415
     from bot.journal.runs import Journal  # noqa: PLC0415
     from bot.progress import Progress  # noqa: PLC0415
@@ -339,10 +390,10 @@ def _opened_journal(options: argparse.Namespace) -> Iterator[Store]:
         raise UsageError(
             "No journal is named.", advice="Give --journal, or set MIGRATION_REHEARSAL_JOURNAL_URL or …_JOURNAL_FOLDER."
         )
-    with open_journal(place, Progress()) as journal:
+    with open_journal(place, Progress(), join=join) as journal:
         if not isinstance(journal, Journal):  # it was to be gone on without
             raise journal.lost or UsageError("There is no journal.")
-        yield journal.store
+        yield journal
 
 
 def _rendered(report: Report, form: str, settings: Settings) -> str:

@@ -16,7 +16,7 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from bot.journal.steps import RunRow, StepRow
+from bot.journal.steps import Kind, RunRow, StepRow
 from bot.model import Finding, Outcome, Plan, Rehearsal, Report, Severity, TableChange, Verdict
 from bot.plain import to_plain
 from bot.program import templates_folder
@@ -142,7 +142,11 @@ def steps_text(run: RunRow, steps: Sequence[StepRow]) -> str:
 
 
 def _state(run: RunRow) -> str:
-    return "at work" if run.leased else "finished" if run.finished_at else "broken off"
+    if run.leased:
+        return "at work"
+    if run.finished_at:
+        return "finished"
+    return "open" if run.kind == Kind.CALLS else "broken off"  # only the caller knows when its calls are all made
 
 
 def _answer(body: object) -> str:

@@ -11,7 +11,7 @@ import pytest
 hypothesis.settings.register_profile("ours", deadline=None)
 hypothesis.settings.load_profile("ours")
 
-pytest_plugins = ["tests.fix_postgres", "tests.fix_github", "tests.fix_action"]
+pytest_plugins = ["tests.fix_postgres", "tests.fix_github", "tests.fix_action", "tests.fix_cli"]
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

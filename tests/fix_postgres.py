@@ -107,7 +107,9 @@ class Restartable:
     def _control(self, verb: str, *more: str) -> None:
         options = f"-c listen_addresses='' -c unix_socket_directories='{self._folder}' -c fsync=off"
         command = [self._binaries.tool("pg_ctl"), "-D", str(self._folder / "data"), "-w", "-l", str(self._folder / "log")]
-        subprocess.run([*command, "-o", options, *more, verb], check=True, capture_output=True, **self._account.popen_arguments())
+        subprocess.run(  # type: ignore[call-overload]
+            [*command, "-o", options, *more, verb], check=True, capture_output=True, **self._account.popen_arguments()
+        )
 
     def restart(self, mode: str) -> None:
         """`fast` ends every connection, `immediate` is a crash with recovery."""

@@ -9,24 +9,27 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from psycopg.conninfo import make_conninfo
+
 from bot.errors import JournalError, ServerError, UnreachableError
-from bot.postgres.binaries import Binaries
-from bot.postgres.embedded import kept_server
+from bot.postgres.binaries import Account, Binaries
+from bot.postgres.embedded import kept_server, socket_of
 from bot.progress import Progress
 
 _WAIT_S = 900.0
 
 
 @contextmanager
-def embedded_journal(folder: Path, binaries: Binaries, progress: Progress) -> Iterator[str]:
+def embedded_journal(folder: Path, binaries: Binaries, progress: Progress, *, join: bool = False) -> Iterator[str]:
     """Gives a connection string for the journal in a folder, made if there is none; one process at a time has it, and
-    whoever comes second waits. Each major version of PostgreSQL has a journal of its own there.
+    whoever comes second waits, or, to `join`, uses the other's server as long as it runs. Each major version of PostgreSQL has a
+    journal of its own there.
 
     Raises JournalError.
     """
     data = folder.absolute() / str(binaries.major) / "data"
     try:
-        data.parent.mkdir(parents=True, exist_ok=True)
+        _make_owned(data.parent)
         lock = os.open(data.parent / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise JournalError(
@@ -34,6 +37,9 @@ def embedded_journal(folder: Path, binaries: Binaries, progress: Progress) -> It
         ) from error
     with ExitStack() as stack:
         stack.callback(os.close, lock)
+        if join and (socket := socket_of(data)) and not _locked(lock):
+            yield make_conninfo("", host=socket, user="postgres", dbname="postgres")
+            return
         _wait_for_lock(lock, folder, progress)
         try:
             with progress.step("start the journal", only_if_long=True):
@@ -47,22 +53,36 @@ def embedded_journal(folder: Path, binaries: Binaries, progress: Progress) -> It
         yield server.conninfo("postgres")
 
 
+def _make_owned(folder: Path) -> None:
+    """Makes a folder and those above it that lack, for whom the next one above belongs to: a runner's user keeps them."""
+    account = Account.owning(folder)
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        if os.geteuid() == 0 and account.uid != Account.current().uid:
+            os.chown(path, account.uid, account.gid)
+
+
+def _locked(lock: int) -> bool:
+    """Tries to take the lock; whether it is ours now."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _wait_for_lock(lock: int, folder: Path, progress: Progress) -> None:
     deadline = time.monotonic() + _WAIT_S
     told = False
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise UnreachableError(
-                    f"The journal in {folder} is in use by another process.",
-                    why=f"After {_WAIT_S / 60:.0f} minutes it was not free.",
-                    advice="Give this process another folder, or give both a journal-url.",
-                ) from None
-            if not told:
-                progress.say(f"another process uses the journal in {folder}: waiting")
-                told = True
-            time.sleep(0.1)
-        else:
-            return
+    while not _locked(lock):
+        if time.monotonic() > deadline:
+            raise UnreachableError(
+                f"The journal in {folder} is in use by another process.",
+                why=f"After {_WAIT_S / 60:.0f} minutes it was not free.",
+                advice="Give this process another folder, or give both a journal-url.",
+            )
+        if not told:
+            progress.say(f"another process uses the journal in {folder}: waiting")
+            told = True
+        time.sleep(0.1)

@@ -21,9 +21,9 @@ _KEPT_FOR = timedelta(days=30)  # in a folder that is kept, nobody prunes
 
 
 @contextmanager
-def open_journal(place: Place, progress: Progress) -> Iterator[Journal | NoJournal]:
+def open_journal(place: Place, progress: Progress, *, join: bool = False) -> Iterator[Journal | NoJournal]:
     """Opens a journal, and closes it at the end of the block; NoJournal where there is to be none, or where it can't be used
-    and we are to go on without it.
+    and we are to go on without it. `join`: a journal in a folder that another process has open is looked at beside it.
 
     Raises UsageError, ServerError; JournalError if we are not to go on.
     """
@@ -31,7 +31,7 @@ def open_journal(place: Place, progress: Progress) -> Iterator[Journal | NoJourn
         journal: Journal | NoJournal = NoJournal()
         try:
             if place:
-                journal = stack.enter_context(closing(_opened(place, progress, stack)))
+                journal = stack.enter_context(closing(_opened(place, progress, stack, join=join)))
         except JournalError as error:
             if not place.go_on:
                 raise
@@ -40,12 +40,12 @@ def open_journal(place: Place, progress: Progress) -> Iterator[Journal | NoJourn
         yield journal
 
 
-def _opened(place: Place, progress: Progress, stack: ExitStack) -> Journal:
+def _opened(place: Place, progress: Progress, stack: ExitStack, *, join: bool) -> Journal:
     seal = seal_of(place.key) if place.key else None
     url = place.url
     if not url:
         binaries = choose(Needs(), place.postgres_bin)
-        url = stack.enter_context(embedded_journal(Path(place.folder or ""), binaries, progress))
+        url = stack.enter_context(embedded_journal(Path(place.folder or ""), binaries, progress, join=join))
     store = Store(url, patience_s=PATIENCE_S)
     if not place.url:
         store.prune(_KEPT_FOR)

@@ -24,10 +24,11 @@ class State(StrEnum):
 
 
 class Kind(StrEnum):
-    """Whose run it is: a rehearsal's, or a caller's of the sidecar."""
+    """Whose run it is: a rehearsal's, a caller's of the sidecar, or none's: it only says that a caller's attempt was counted."""
 
     REHEARSAL = "rehearsal"
     CALLS = "calls"
+    ATTEMPT = "attempt"
 
 
 @dataclass(frozen=True, slots=True)

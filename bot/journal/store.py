@@ -244,7 +244,7 @@ class Store:
                     " coalesce(lease_until > clock_timestamp(), false) AS leased,"
                     " count(*) FILTER (WHERE state = 'done') AS done, count(*) FILTER (WHERE state = 'in doubt') AS in_doubt,"
                     " count(*) FILTER (WHERE state = 'not done') AS not_done"
-                    " FROM runs AS r LEFT JOIN journal USING (run_id) GROUP BY r.run_id"
+                    " FROM runs AS r LEFT JOIN journal USING (run_id) WHERE kind <> 'attempt' GROUP BY r.run_id"
                     " ORDER BY r.started_at DESC LIMIT %s",
                     (limit,),
                 )

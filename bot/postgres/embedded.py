@@ -172,16 +172,18 @@ def _command(binaries: Binaries, folder: Path, data: Path, more: Mapping[str, st
     return command
 
 
+def socket_of(data: Path) -> str | None:
+    """The folder of the socket of a server that runs on a data folder; None if none is ready there."""
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return None
+    return lines[4] if len(lines) > 7 and lines[7].strip() == "ready" else None
+
+
 def _wait_until_up(server: Server, data: Path, holder: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + _START_LIMIT_S
-    pid_file = data / "postmaster.pid"
-    while True:
-        try:
-            ready = pid_file.read_text().splitlines()[7].strip() == "ready"
-        except (OSError, IndexError):
-            ready = False
-        if ready:
-            return
+    while not socket_of(data):
         if holder.poll() is not None or time.monotonic() > deadline or _gave_up(server):
             raise ServerError(
                 "The embedded PostgreSQL did not start.",

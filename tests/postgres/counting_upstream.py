@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -46,6 +47,7 @@ class CountingUpstream:
     """`honours`: a second request with the same Idempotency-Key has no effect, and gets the first one's answer."""
 
     port: int = 0
+    scheme: str = "http"
     honours: bool = False
     requests: list[Got] = field(default_factory=list)
     effects: list[Got] = field(default_factory=list)
@@ -74,12 +76,14 @@ class CountingUpstream:
 
 
 @contextmanager
-def counting_upstream() -> Iterator[CountingUpstream]:
-    upstream = CountingUpstream()
+def counting_upstream(tls: ssl.SSLContext | None = None) -> Iterator[CountingUpstream]:
+    upstream = CountingUpstream(scheme="https" if tls else "http")
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 20
+        wbufsize = -1  # head and body in one packet
+        disable_nagle_algorithm = True
 
         def __getattr__(self, name: str) -> Any:
             if name.startswith("do_"):
@@ -134,6 +138,8 @@ def counting_upstream() -> Iterator[CountingUpstream]:
 
     with Server(("127.0.0.1", 0), Handler) as server:
         upstream.port = server.server_address[1]
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:
