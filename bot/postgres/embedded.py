@@ -199,11 +199,14 @@ def _gave_up(server: Server) -> bool:
 
 
 def _copy_fresh_data(binaries: Binaries, account: Account, folder: Path) -> None:
-    """Copies the cached fresh data folder, made once by initdb (1 s) for each set of programs."""
-    stamp = f"{binaries.version}-{int(Path(binaries.tool('postgres')).stat().st_mtime)}-{account.uid}"
+    """Copies the cached fresh data folder, made once by initdb (1 s) for each set of programs, and gives it to an account.
+    initdb, other than the server, needs an account that has an entry in the system's list of users.
+    """
+    maker = Account.current()
+    stamp = f"{binaries.version}-{int(Path(binaries.tool('postgres')).stat().st_mtime)}-{maker.uid}"
     fresh = cache_folder() / "fresh" / stamp
     if not (fresh / "PG_VERSION").exists():
-        _initdb(binaries, account, fresh)
+        _initdb(binaries, maker, fresh)
     shutil.copytree(fresh, folder / "data", symlinks=True)
     (folder / "data").chmod(0o700)
     _give(folder, account.uid, account.gid)

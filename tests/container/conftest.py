@@ -25,6 +25,7 @@ import pytest
 
 TOOLS_VARIABLE = "MIGRATION_REHEARSAL_TOOLS"
 POSTGRES_MAJOR = "17"  # the one that there is a stand-in for
+_RUNNER_UID = 1001  # of the user that a hosted runner's steps run as
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -49,6 +50,7 @@ class Ran:
     summary: str
     log: str
     workspace: Path
+    home: Path
 
     def report(self) -> Any:
         """The JSON report, from where the output `report` says it is."""
@@ -73,8 +75,11 @@ class Runner:
         sha: str,
         inputs: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
+        home: Path | None = None,
     ) -> Ran:
-        """Runs the action on an event `pull_request`, in a copy of `workspace`."""
+        """Runs the action on an event `pull_request`, in a copy of `workspace`. `home`: an archive that a step before has
+        unpacked into the home folder, as the cache action does.
+        """
         payload = self.folder / "event.json"
         payload.write_text(json.dumps(event))
         command = [*self.tool, "--keep", "--action", str(_ROOT), "--workspace", str(workspace), "--event", str(payload)]
@@ -82,6 +87,8 @@ class Runner:
         command += ["--network", "host", "--api-url", api_url, "--token", token]
         command += [f"--with={name}={value}" for name, value in (inputs or {}).items()]
         command += [f"--env={name}={value}" for name, value in (env or {}).items()]
+        if home:
+            command += ["--docker", str(self._docker_after_unpacking(home))]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
         log, _, last = done.stdout.rstrip().rpartition("\n")
         if not last.startswith("{"):
@@ -90,7 +97,39 @@ class Runner:
         kept = self.folder / uuid.uuid4().hex
         shutil.move(result["work"], kept)
         name = event["repository"]["name"]
-        return Ran(result["exit"], result["outputs"], result["summary"], f"{log}\n{done.stderr}", kept / name / name)
+        log = f"{log}\n{done.stderr}"
+        return Ran(result["exit"], result["outputs"], result["summary"], log, kept / name / name, kept / "_temp" / "_github_home")
+
+    def _docker_after_unpacking(self, archive: Path) -> Path:
+        """The engine's client, which unpacks an archive where the home folder is mounted from, as the runner's user."""
+        script = self.folder / "docker-after-unpacking"
+        # No shell script: a shell drops variables that it can't name, as INPUT_JOURNAL-FOLDER.
+        script.write_text(
+            f"""#!{sys.executable}
+import os, subprocess, sys
+home = next(each.partition(":")[0] for each in sys.argv if each.endswith(":/github/home"))
+owner = {{"user": {_RUNNER_UID}, "group": {_RUNNER_UID}, "extra_groups": []}}
+subprocess.run(["tar", "-xf", {str(archive)!r}, "-C", home], check=True, **owner)
+os.execvp("docker", ["docker", *sys.argv[1:]])
+"""
+        )
+        script.chmod(0o755)
+        return script
+
+    def pack(self, home: Path) -> Path:
+        """An archive of a home folder, made as the runner's user: what that one may not read, a cache step can't keep."""
+        archive = self.folder / "home.tar"
+        with archive.open("wb") as file:
+            subprocess.run(
+                ["tar", "-c", "-C", str(home), ".migration-rehearsal"],
+                check=True,
+                stdout=file,
+                user=_RUNNER_UID,
+                group=_RUNNER_UID,
+                extra_groups=[],
+            )
+        archive.chmod(0o644)
+        return archive
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,9 @@ class Shop:
         """Replaces what the pull request adds."""
         return self.repo.push(7, self._head(added))
 
-    def rehearse(self, pull: Pull, *, token: str = TOKEN, env: Mapping[str, str] | None = None, **inputs: str) -> Ran:
+    def rehearse(
+        self, pull: Pull, *, token: str = TOKEN, env: Mapping[str, str] | None = None, home: Path | None = None, **inputs: str
+    ) -> Ran:
         """Runs the action on the pull request; the input `fail-on` is given as `fail_on`."""
         tree = self.repo.objects.flat(self.repo.objects.commits[pull.head_sha].tree)
         files = {path: self.repo.objects.blobs[entry.sha].decode() for path, entry in tree.items()}
@@ -61,6 +63,7 @@ class Shop:
             sha=pull.head_sha,
             inputs={name.replace("_", "-"): value for name, value in {"seed": "seed.sql", **inputs}.items()},
             env=env,
+            home=home,
         )
 
     def comments(self) -> list[str]:
@@ -73,6 +76,14 @@ class Shop:
 
     def _head(self, added: Mapping[str, str]) -> str:
         return self.repo.commit({**BASE, **added}, self.repo.branches["main"])
+
+
+@pytest.fixture
+def open_folders(tmp_path: Path) -> None:
+    """Lets the runner's user through to what a test keeps."""
+    for folder in [tmp_path, *tmp_path.parents]:
+        if folder.stat().st_mode & 0o077 == 0:
+            folder.chmod(0o711)
 
 
 @pytest.fixture
@@ -129,6 +140,20 @@ def test_a_migration_that_existing_rows_break_and_its_repair(shop: Shop) -> None
     [comment] = shop.comments()
     assert comment.startswith(f"{MARKER}\n### ✅")
     assert shop.states(repaired) == ["pending", "success"]
+
+
+def test_a_rerun_replays_from_the_home_folder_that_a_cache_step_kept(shop: Shop, open_folders: None) -> None:
+    pull = shop.open_pull(BAD)
+    first = shop.rehearse(pull)
+    writes = len(shop.github.writes)
+
+    again = shop.rehearse(pull, home=shop.runner.pack(first.home))
+
+    assert again.exit_status == 1, again.log
+    assert again.report()["run"]["replayed"]
+    assert len(shop.github.writes) == writes
+    assert "restore the seed" in first.log
+    assert "restore the seed" not in again.log
 
 
 def test_no_migration_is_told_by_the_status_alone(shop: Shop) -> None:
