@@ -56,7 +56,7 @@ def run_action(
         try:
             plan = _checked_plan(pull, settings, github, out)
             progress = Progress(out)
-            journal = stack.enter_context(make_journal(settings.settings.journal, progress))
+            journal = stack.enter_context(make_journal(_place(settings, plan), progress))
             report = rehearse_plan(
                 plan, settings.settings, progress, pull, journal=journal, effects=delivery, url=settings.run_url
             )
@@ -75,6 +75,14 @@ def run_action(
 def github_of(settings: ActionSettings) -> GitHub:
     """The real client."""
     return GitHub(settings.token, settings.repository, settings.api_url, workspace=Path(settings.workspace))
+
+
+def _place(settings: ActionSettings, plan: Plan) -> Place:
+    """Where the journal is. Most pull requests have nothing to rehearse: for those none is begun; one that is there goes on."""
+    place = settings.settings.journal
+    if plan.migrations or place.url or not place.folder or Path(place.folder).exists():
+        return place
+    return Place()
 
 
 def _deliver_error(report: Report, settings: ActionSettings, delivery: Delivery, journal: Journal | NoJournal) -> None:

@@ -35,12 +35,29 @@ def test_the_readme_names_every_command_and_no_other() -> None:
     assert set(re.findall(r"^migration-rehearsal (\w+)", README, re.MULTILINE)) == commands
 
 
+def test_the_sidecars_page_names_options_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        _parser().parse_args(["sidecar", "--help"])
+    options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    named = set(re.findall(r"`(--[a-z-]+)", (ROOT / "docs" / "sidecar.md").read_text()))
+
+    assert named - options == set()
+
+
+def test_the_journals_page_names_the_columns_that_there_are() -> None:
+    made = (ROOT / "bot" / "journal" / "journal_1.sql").read_text()
+    page_text = (ROOT / "docs" / "journal.md").read_text()
+    table = page_text[page_text.index("| `journal` |") :].splitlines()[0]
+
+    assert [name for name in re.findall(r"`(\w+)`", table) if not re.search(rf"^    {name} ", made, re.MULTILINE)] == ["journal"]
+
+
 def test_the_readme_tells_every_exit_status() -> None:
     assert re.findall(r"^\| (\d) \|", README, re.MULTILINE) == ["0", "1", "2", "3"]
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/journal.md", "docs/sidecar.md"])
 def test_links_inside_the_repository_lead_somewhere(name: str) -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", (ROOT / name).read_text())
 
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+    assert [target for target in targets if not ((ROOT / name).parent / target).exists()] == []
