@@ -21,7 +21,8 @@ def main() -> int:
     stop_in_order_on_sigterm()
     try:
         settings = action_settings(os.environ)
-        print(f"::add-mask::{settings.token}", flush=True)
+        for secret in settings.secrets():
+            print("::add-mask::" + secret.replace("%", "%25"), flush=True)
         return run_action(settings, make_github=github_of)
     except KeyboardInterrupt:
         print("stopped", flush=True)

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -182,7 +183,9 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--large-table-rows", metavar="N", help="tables with fewer rows are small (default: 10000)")
     parser.add_argument("--time-limit", metavar="MIN", help="minutes that one migration may take (default: 60)")
     _add_place(parser)
-    parser.add_argument("--journal-failure", metavar="DO", help="when the journal can't be used: stop (default) or continue")
+    parser.add_argument(
+        "--journal-failure", metavar="DO", help="when it can't be used: stop (default with a URL) or continue (with a folder)"
+    )
     parser.add_argument("--rerun", metavar="HOW", help="`force`: rehearse anew what the journal holds already")
     parser.add_argument(
         "--show-row-data", action="store_const", const="true", help="show DETAIL of errors, which holds row values"
@@ -385,14 +388,13 @@ def _opened_journal(options: argparse.Namespace, *, join: bool = False) -> Itera
     from bot.journal.runs import Journal  # noqa: PLC0415
     from bot.progress import Progress  # noqa: PLC0415
 
-    place = _settings(options).journal
+    place = replace(_settings(options).journal, go_on=False)
     if not place:
         raise UsageError(
             "No journal is named.", advice="Give --journal, or set MIGRATION_REHEARSAL_JOURNAL_URL or …_JOURNAL_FOLDER."
         )
     with open_journal(place, Progress(), join=join) as journal:
-        if not isinstance(journal, Journal):  # it was to be gone on without
-            raise journal.lost or UsageError("There is no journal.")
+        assert isinstance(journal, Journal)  # noqa: S101  there is to be one, and not to go on without
         yield journal
 
 

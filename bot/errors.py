@@ -12,7 +12,7 @@
         ├── EffectError            something outside that we wanted to change: surely not changed, or nobody knows
         │   └── GitHubError        GitHub could not be asked, or refused
         └── JournalError           the journal could not be used
-            ├── UnreachableError   its server does not answer
+            ├── UnreachableError   its server does not answer, or has no room left
             ├── BusyError          another process works on the run, and we were to wait no longer
             ├── FencedError        another process has taken the run over: this one may write nothing more
             ├── DriftError         a step is not the one that the journal holds at its place
@@ -109,7 +109,7 @@ class JournalError(NotRehearsedError):
 
 
 class UnreachableError(JournalError):
-    """The journal's server does not answer."""
+    """The journal's server does not answer, or has no room left."""
 
 
 class BusyError(JournalError):

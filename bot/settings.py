@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from bot.clones import check_provider
 from bot.errors import UsageError
@@ -45,7 +46,9 @@ INPUTS = (
     Input("journal-url", "", "PostgreSQL that keeps the journal: a URL, best a secret. Empty: journal-folder.", "--journal"),
     Input("journal-folder", "~/.migration-rehearsal/journal", "Folder that keeps the journal instead.", "--journal"),
     Input("journal-key", "", "Long secret that seals secrets in the journal; an old one in a second line.", variable=True),
-    Input("journal-failure", "stop", "When the journal can't be used: stop, or continue without.", "--journal-failure"),
+    Input(
+        "journal-failure", "", "When it can't be used: stop (empty: with a URL) or continue (with a folder).", "--journal-failure"
+    ),
     Input("comment", "true", "Whether to comment on the pull request."),
     Input("report", "migration-rehearsal.json", "Where to write the JSON report, relative to the workspace."),
     Input("pull-request", "", "Number of the pull request, for workflow_dispatch."),
@@ -91,6 +94,21 @@ class ActionSettings:
     output_path: str | None = None
     summary_path: str | None = None
 
+    def secrets(self) -> list[str]:
+        """What no log may show, line by line, as the runner masks lines."""
+        journal = self.settings.journal
+        given = [self.token, journal.url or "", *_passwords(journal.url), *(journal.key or "").splitlines()]
+        return [secret.strip() for secret in given if secret.strip()]
+
+
+def _passwords(url: str | None) -> list[str]:
+    """The password in a URL, as it stands there and as it is meant."""
+    try:
+        password = urlsplit(url or "").password
+    except ValueError:  # said when it is used
+        return []
+    return [password, unquote(password)] if password else []
+
 
 def settings_from(inputs: Mapping[str, str]) -> Settings:
     """Takes inputs by name (an empty one counts as absent) to Settings. Raises UsageError that names the input."""
@@ -115,12 +133,14 @@ def settings_from(inputs: Mapping[str, str]) -> Settings:
 
 def _journal(given: Mapping[str, str]) -> Place:
     """Where the journal is. Without anything given there is none: the action's own default comes as an input."""
-    folder = given.get("journal-folder")
+    url, folder = given.get("journal-url"), given.get("journal-folder")
+    # Nobody asked for the folder, which is the action's default: that it can't be used must not stop a check.
+    default = "continue" if folder and not url else "stop"
     return Place(
-        url=given.get("journal-url"),
+        url=url,
         folder=str(Path(folder).expanduser()) if folder else None,
         key=given.get("journal-key"),
-        go_on=_one_of(given, "journal-failure", ("stop", "continue")) == "continue",
+        go_on=(_one_of(given, "journal-failure", ("", "stop", "continue")) or default) == "continue",
         postgres_bin=given.get("postgres-bin"),
     )
 

@@ -317,13 +317,14 @@ class Store:
     def _explained(self, error: psycopg.Error) -> JournalError:
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         where = _place(self._conninfo)
-        if isinstance(error, psycopg.OperationalError) and not (error.sqlstate or "").startswith("53"):
-            return UnreachableError(
-                f"The journal at {where} does not answer.",
-                why=said,
-                advice="Check the journal's URL and its server; `journal-failure: continue` goes on without it.",
-            )
-        return JournalError(f"The journal at {where} could not be used.", why=said, advice="Look at its server.")
+        if not isinstance(error, psycopg.OperationalError):
+            return JournalError(f"The journal at {where} could not be used.", why=said, advice="Look at its server.")
+        does_what = "has no room left" if error.sqlstate in ("53100", "53200", "58030") else "does not answer"
+        return UnreachableError(
+            f"The journal at {where} {does_what}.",
+            why=said,
+            advice="Check the journal's URL and its server; `journal-failure: continue` goes on without it.",
+        )
 
 
 def _fence(connection: psycopg.Connection, lease: Lease, lease_s: float) -> None:

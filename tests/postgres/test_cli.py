@@ -272,6 +272,16 @@ def test_a_seed_from_the_network(run: Callable[..., Run], https_seed: str) -> No
     assert "s3cr3t" not in done.out + done.err + gone.out + gone.err
 
 
+def test_a_seed_that_did_not_change_is_not_downloaded_again(run: Callable[..., Run], https_seed: str, journal_url: str) -> None:
+    """Its server says so, whatever the signature is."""
+    for signature in ("s3cr3t", "an0ther"):
+        seed = f"{https_seed}/shop.sql.gz?signature={signature}"
+        done = run("rehearse", "2_bad.sql", "--seed", seed, "--journal", journal_url)
+
+    assert "download" not in done.err
+    assert "replayed from the journal" in done.out
+
+
 def test_a_redirect_to_plain_http_is_not_followed(run: Callable[..., Run], https_seed: str) -> None:
     done = run("rehearse", "2_bad.sql", "--seed", f"{https_seed}/moved")
 

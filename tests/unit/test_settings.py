@@ -85,6 +85,36 @@ def test_a_wrong_value_is_named(name: str, value: str, said: str) -> None:
     assert said in str(wrong.value)
 
 
+# journal-url, journal-folder, journal-failure -> does it go on without
+FAILURE = [
+    ("", "", "", False),
+    ("postgresql://h/d", "/j", "", False),
+    ("postgresql://h/d", "", "continue", True),
+    ("", "/j", "", True),
+    ("", "/j", "stop", False),
+]
+
+
+@pytest.mark.parametrize(("url", "folder", "failure", "goes_on"), FAILURE)
+def test_a_journal_that_nobody_asked_for_stops_no_check(url: str, folder: str, failure: str, goes_on: bool) -> None:
+    given = {"journal-url": url, "journal-folder": folder, "journal-failure": failure}
+
+    assert settings_from(given).journal.go_on is goes_on
+
+
+def test_every_secret_is_masked_as_it_stands_and_as_it_is_meant() -> None:
+    journal = {
+        "INPUT_JOURNAL-URL": "postgresql://u:p%40ss@h/d",
+        "INPUT_JOURNAL-KEY": "first key 0123456789\nsecond key 0123456789",
+    }
+    broken = {"INPUT_JOURNAL-URL": "postgresql://u:p@[h"}
+
+    assert action_settings(RUNNER | journal).secrets() == [
+        "ghs_secret", "postgresql://u:p%40ss@h/d", "p%40ss", "p@ss", "first key 0123456789", "second key 0123456789",
+    ]  # fmt: skip
+    assert action_settings(RUNNER | broken).secrets() == ["ghs_secret", "postgresql://u:p@[h"]
+
+
 def test_the_runners_environment() -> None:
     found = action_settings(
         RUNNER | {"INPUT_FAIL-ON": "warning", "INPUT_PULL-REQUEST": "12", "GITHUB_SERVER_URL": "https://h", "GITHUB_RUN_ID": "5"}
