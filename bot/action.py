@@ -60,6 +60,8 @@ def run_action(
             report = rehearse_plan(
                 plan, settings.settings, progress, pull, journal=journal, effects=delivery, url=settings.run_url
             )
+            if report.run.replayed:
+                progress.say(f"replayed from the journal, where it has been since {report.run.made_at}")
         except KeyboardInterrupt:
             delivery.cancelled()
             raise

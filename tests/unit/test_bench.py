@@ -1,0 +1,92 @@
+"""What the bench makes of its samples: a wrong percentile, or a loop that measures in an unfair order, would be believed."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from bench.measure import Section, alternately, differences, expect, number, percentile, stats, table, times
+
+HUNDRED = [float(n) for n in range(100, 0, -1)]
+
+
+@pytest.mark.parametrize(
+    ("samples", "percent", "expected"),
+    [
+        (HUNDRED, 50, 50.0),
+        (HUNDRED, 95, 95.0),
+        (HUNDRED, 99, 99.0),
+        (HUNDRED, 100, 100.0),
+        (HUNDRED, 0, 1.0),
+        ([3.0, 1.0, 2.0], 95, 3.0),
+        ([7.0], 99, 7.0),
+    ],
+)
+def test_a_percentile_is_a_sample(samples: list[float], percent: float, expected: float) -> None:
+    assert percentile(samples, percent) == expected
+
+
+def test_what_is_said_of_samples() -> None:
+    said = stats([4.0, 1.0, 2.0, 3.0])
+
+    assert (said.n, said.median, said.p95, said.least, said.most) == (4, 2.5, 4.0, 1.0, 4.0)
+
+
+def test_each_work_is_done_once_a_round_and_all_begin_in_turn() -> None:
+    did: list[str] = []
+
+    alternately({name: lambda name=name: did.append(name) for name in "abc"}, rounds=3)  # type: ignore[misc]
+
+    assert "".join(did) == "abc" + "bca" + "cab"
+
+
+def test_what_was_measured_is_each_works_own_time_in_ms_without_the_warm_up() -> None:
+    now = itertools.count()
+    calls: list[int] = []
+
+    taken = alternately({"a": lambda: calls.append(next(now)), "b": lambda: None}, 2, warm_up=1, clock=lambda: float(next(now)))
+
+    assert taken == {"a": [2000.0, 2000.0], "b": [1000.0, 1000.0]}
+    assert len(calls) == 3
+
+
+def test_what_was_added_is_taken_round_by_round() -> None:
+    assert differences([5.0, 9.0], [4.0, 4.0]) == [1.0, 5.0]
+    with pytest.raises(ValueError, match="shorter"):
+        differences([5.0, 9.0], [4.0])
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0, "0"), (0.01234, "0.0123"), (1.234, "1.23"), (12.34, "12.3"), (123.4, "123"), (6543.2, "6543"), (-1.234, "-1.23")],
+)
+def test_three_digits_count(value: float, expected: str) -> None:
+    assert number(value) == expected
+
+
+def test_a_ratio_to_nothing_is_none() -> None:
+    assert (times(3, 2), times(3, 0)) == ("1.50×", "–")
+
+
+def test_a_table_is_aligned() -> None:
+    assert table(("", "ms"), [("first", "1"), ("next", "1234")]) == (
+        "         ms\n"
+        "─────  ────\n"
+        "first     1\n"
+        "next   1234"
+    )  # fmt: skip
+
+
+def test_a_section_is_written_with_every_sample() -> None:
+    section = Section("s", "Title", ("", "ms"), [("a", "2")], "ms", {"a": [1.0, 2.0, 3.00001]}, {"fsync": "on"})
+
+    assert section.text().startswith("── Title ──\nfsync on\n")
+    measured = section.plain()["measured"]["a"]
+    assert measured["samples"] == [1.0, 2.0, 3.0]
+    assert measured["stats"] == {"n": 3, "median": 2.0, "p95": 3.0, "p99": 3.0, "least": 1.0, "most": 3.0}
+
+
+def test_what_was_not_measured_is_not_told() -> None:
+    with pytest.raises(RuntimeError, match="a replay was fired"):
+        expect(False, "a replay was fired")
