@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,12 +78,14 @@ class Action:
     def run_pull(self, pull: Pull, **inputs: str) -> tuple[int, str]:
         return self.run(self.github.pull_request_event(self.repo, pull), **inputs)
 
-    def process(self, pull: Pull, *crash: str, **inputs: str) -> subprocess.Popen[str]:
+    def process(
+        self, pull: Pull, *crash: str, program: Sequence[str] = ("-m", "tests.contract.crash_action"), **inputs: str
+    ) -> subprocess.Popen[str]:
         """The action as a process of its own, which kills itself at a named point of a step, if one is named."""
         environment = self.environment(self.github.pull_request_event(self.repo, pull), **inputs)
         own = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "INPUT_"))} | {"PYTHONPATH": str(ROOT)}
         return subprocess.Popen(
-            [sys.executable, "-m", "tests.contract.crash_action", *crash],
+            [sys.executable, *program, *crash],
             env=own | environment,
             cwd=self.workspace,
             stdout=subprocess.PIPE,

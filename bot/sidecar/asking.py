@@ -28,7 +28,7 @@ _LONGEST = 256
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a caller's headers say. `step` or `attempt` is there; `key`: the caller's own idempotency key."""
+    """What a caller's headers say. Without `step` calls are numbered for each `attempt`; `key`: its own idempotency key."""
 
     run: str
     step: int | None
@@ -88,12 +88,6 @@ def read_headers(headers: RawHeaders) -> Asked:
     if run is None:
         raise _bad("The header Journal-Run is missing.", "Send a name for the run; the same one when the run is tried again.")
     step, attempt = _text(headers, "Journal-Step"), _text(headers, "Journal-Attempt")
-    if step is None and attempt is None:
-        raise _bad(
-            "Neither Journal-Step nor Journal-Attempt is there.",
-            "Number the calls of the run: Journal-Step: 1. Or send a Journal-Attempt that is new each time your process starts,"
-            " and calls are numbered in order of arrival.",
-        )
     if step is not None and not re.fullmatch(r"[1-9][0-9]{0,8}", step):
         raise _bad("Journal-Step is not a number from 1 on.", "Number the calls of the run 1, 2, 3, …")
     in_doubt = (_text(headers, "Journal-In-Doubt") or "refuse").lower()

@@ -65,7 +65,7 @@ class Calls:
         self._journal, self._options, self._metrics = journal, options, metrics
         self._upstream = Upstream(options)
         self._leases = Leases(journal, options.patience_s, options.idle_s)
-        self._numberings: dict[tuple[str, str], asyncio.Task[Numbering]] = {}
+        self._numberings: dict[tuple[str, str | None], asyncio.Task[Numbering]] = {}
         self._locks: dict[tuple[str, int], tuple[asyncio.Lock, list[None]]] = {}
         self._slots = asyncio.Semaphore(options.calls_at_once)
 
@@ -73,7 +73,7 @@ class Calls:
         """The number of a call: its own, or one in order of arrival. Raises NumberingError, UnreachableError."""
         if call.asked.step is not None:
             return Place(call.asked.step, call.digest, None)
-        key = (call.asked.run, call.asked.attempt or "")
+        key = (call.asked.run, call.asked.attempt)
         task = self._numberings.get(key)
         if task is None:
             task = self._numberings[key] = asyncio.ensure_future(self._begin(*key))
@@ -85,10 +85,12 @@ class Calls:
             raise
         return Place(numbering.take(call.digest), call.digest, numbering)
 
-    async def _begin(self, run: str, attempt: str) -> Numbering:
-        """A numbering that begins at 1: only if nobody has counted this attempt before, be it we before a restart. The journal
-        knows: each attempt is an empty run of its own there.
+    async def _begin(self, run: str, attempt: str | None) -> Numbering:
+        """A numbering that begins at 1. If the attempt has a name, only if nobody has counted it before, be it we before a
+        restart. The journal knows: each attempt is an empty run of its own there.
         """
+        if attempt is None:
+            return Numbering(named=False)
 
         def is_new() -> bool:
             try:

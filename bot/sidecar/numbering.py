@@ -3,6 +3,9 @@
 Numbers are given in order of arrival, from 1 on, for each attempt: one life of the caller's process. A call whose caller got no
 final answer is open, and the same call takes its number again: to a library that tries again after a 500 or a timeout, a new
 number would mean a second effect.
+
+A caller that names no attempt is taken to live as long as the sidecar. Should it make a call again that was done, it may as well
+have been started anew: that is refused, as nobody can know.
 """
 
 from __future__ import annotations
@@ -14,9 +17,11 @@ from bot.sidecar.refusals import NumberingError
 
 @dataclass(slots=True)
 class Numbering:
-    """The numbers of one attempt."""
+    """The numbers of one attempt; `named`: by the caller."""
 
+    named: bool = True
     _last: int = 0
+    _done: set[str] = field(default_factory=set)
     _open: dict[str, set[int]] = field(default_factory=dict)
     _lost_at: int | None = None
 
@@ -33,6 +38,12 @@ class Numbering:
             if not numbers:
                 del self._open[digest]
             return number
+        if digest in self._done and not self.named:
+            raise lost(
+                "This very call was made before in its run.",
+                "Without Journal-Attempt a caller that makes a call twice can't be told from one that was started anew.",
+            )
+        self._done.add(digest)
         self._last += 1
         return self._last
 

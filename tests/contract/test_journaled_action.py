@@ -27,7 +27,7 @@ from bot.journal.runs import Journal
 from bot.progress import Progress
 from bot.settings import action_settings
 from tests.contract.fake_github import Pull
-from tests.fix_action import BAD, GOOD, Action
+from tests.fix_action import BAD, GOOD, ROOT, Action
 from tests.fix_postgres import Restartable
 
 TWO = {
@@ -285,6 +285,29 @@ def test_killed_anywhere_it_resumes_and_does_everything_once(
         was_kept = order.index(name) < order.index(step) or (name == step and point == "after result")
         assert (f"{name} …" in log) is not was_kept, f"{name} rehearsed twice, or not at all"
     assert leftovers(scratch) == []
+
+
+def test_cancelled_it_says_so_and_the_next_run_goes_on(action: Action, journal_url: str) -> None:
+    slow = {"db/migrations/1_total.sql": TWO["db/migrations/1_total.sql"], "db/migrations/2_slow.sql": "SELECT pg_sleep(3);"}
+    pull = action.open_pull(slow)
+    process = action.process(pull, program=(str(ROOT / "entrypoint.py"),), journal_url=journal_url)
+    with psycopg.connect(journal_url, autocommit=True) as connection:
+        while not _has_step(connection, FIRST):
+            time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert finished(process)[0] == 130
+    assert action.status(pull.head_sha)[1:] == ("error", "Cancelled before the rehearsal was done")
+
+    status, log = action.run_pull(pull, journal_url=journal_url)
+
+    assert (status, FIRST in log) == (0, False)
+    assert states(action, pull) == ["pending", "error", "pending", "success"]
+    assert len(action.comments()) == 1
+
+
+def _has_step(connection: psycopg.Connection, name: str) -> bool:
+    there = connection.execute("SELECT to_regclass('journal')").fetchone()
+    return bool(there and there[0] and connection.execute("SELECT FROM journal WHERE name = %s", (name,)).fetchone() is not None)
 
 
 def test_eight_runners_with_the_same_key_at_once(action: Action, journal_url: str) -> None:

@@ -510,6 +510,28 @@ def test_without_numbers_calls_are_matched_in_order_of_arrival(sidecar: Running,
     assert len(upstream.requests) == 4
 
 
+def test_with_a_run_alone_the_sidecars_life_is_taken_for_the_callers(journal_url: str, upstream: CountingUpstream) -> None:
+    lives = []
+    for _life in range(2):
+        with running(journal_url, upstream) as sidecar:
+            lives.append([sidecar.ask(None, content=c) for c in (b"a", b"b")])
+
+    assert [[a.headers["journal-step"] for a in life] for life in lives] == [["1", "2"]] * 2
+    assert [[a.headers["journal-replayed"] for a in life] for life in lives] == [["false"] * 2, ["true"] * 2]
+    assert len(upstream.requests) == 2
+
+
+def test_with_a_run_alone_a_call_made_again_may_be_a_caller_started_anew(sidecar: Running, upstream: CountingUpstream) -> None:
+    sidecar.ask(None)
+    again = sidecar.ask(None)
+    anew = sidecar.ask(None, Journal_Attempt="two")
+
+    assert (again.status_code, again.headers["journal-error"]) == (409, "numbering")
+    assert "new Journal-Attempt" in again.json()["advice"]
+    assert (anew.headers["journal-step"], anew.headers["journal-replayed"]) == ("1", "true")
+    assert len(upstream.requests) == 1
+
+
 # how the first try ends -> what the same call gets when it is asked again, and how many effects there are
 TRIED_AGAIN = [
     (Answer(503), 201, 2),
@@ -574,7 +596,6 @@ def test_a_numbering_that_was_lost_in_a_restart_is_never_begun_again(journal_url
 
 # what is asked -> status, code, a part of what is said
 REFUSED: list[tuple[dict[str, Any], int, str, str]] = [
-    ({"step": None}, 400, "bad-header", "Neither Journal-Step nor Journal-Attempt"),
     ({"Journal_Step": "0"}, 400, "bad-header", "not a number from 1 on"),
     ({"Journal_Step": "one"}, 400, "bad-header", "not a number from 1 on"),
     ({"Journal_In_Doubt": "maybe"}, 400, "bad-header", "neither repeat nor refuse"),
