@@ -51,6 +51,8 @@ from bot.verdict import conclude
 from bot.words import count, without_values
 
 _EXTENSION = re.compile(r'create\s+extension\s+(?:if\s+not\s+exists\s+)?(?:"(?P<quoted>[^"]+)"|(?P<plain>[\w-]+))', re.IGNORECASE)
+# Serialization failure and deadlock, not enough of something, a lock not got, a time limit: the next time it may be otherwise.
+_OF_THE_MOMENT = ("40", "53", "55P03", "57")
 _OUR_MACHINE = ("53100", "58030")  # disk_full, io_error
 
 
@@ -103,6 +105,8 @@ def rehearse_plan(
                     report = replace(report, notes=(*report.notes, f"Without the journal: {journal.lost.what}"))
                 run.record(question.report(), to_plain(report))
             effects.deliver(run, question.first_delivery, report)
+            if any(m.error and m.error.sqlstate.startswith(_OF_THE_MOMENT) for m in report.migrations):
+                run.retire()
     return report
 
 

@@ -8,6 +8,7 @@ CREATE TABLE runs (
     kind text NOT NULL,
     started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at timestamptz,
+    retired boolean NOT NULL DEFAULT false, -- its answer is not to be given again
     -- The lease: who works on it, until when, and the fencing token, which every new holder raises.
     token bigint NOT NULL,
     holder text,

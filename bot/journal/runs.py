@@ -17,7 +17,7 @@ from typing import Protocol
 
 from bot.errors import BusyError, EffectError, FencedError, InDoubtError, JournalError, SealedError, UnreachableError
 from bot.journal.holder import shown, this_process
-from bot.journal.steps import Json, Kind, Lease, Recorded, State, Step, StepRow
+from bot.journal.steps import Json, Kind, Lease, Recorded, State, Step, StepRow, run_id_of
 from bot.journal.store import Store
 from bot.sealing import Seal
 
@@ -44,6 +44,9 @@ class Steps(Protocol):
     def record(self, step: Step, response: Json) -> None:
         """Keeps a fact."""
 
+    def retire(self) -> None:
+        """Has the run's answer not be given again."""
+
 
 class Unjournaled:
     """Steps without a journal: each is looked for before it is fired, where there is a way, and nothing is remembered."""
@@ -62,6 +65,9 @@ class Unjournaled:
         return None
 
     def record(self, step: Step, response: Json) -> None:
+        """See Steps: nothing is remembered."""
+
+    def retire(self) -> None:
         """See Steps: nothing is remembered."""
 
 
@@ -89,6 +95,7 @@ class Run:
         self._good_until = _now() + journal.lease_s
         self._fenced = False
         self._finished = lease.finished
+        self._retired = False
         self._lost = False
 
     # ── Effects ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -100,18 +107,14 @@ class Run:
         Raises what `fire` raises; DriftError, InDoubtError, FencedError, UnreachableError.
         """
         try:
-            if done := self._begun(step, look):
-                return done
+            if not self._lost:
+                return self._begun(step, look) or self._fire(step, fire, look)
         except UnreachableError as error:
-            self._go_on_or_raise(error)
-        if self._lost:
-            return Unjournaled().step(step, fire, look)
-        return self._fire(step, fire, look)
+            self.go_on_or_raise(error)
+        return Unjournaled().step(step, fire, look)
 
     def _begun(self, step: Step, look: Look | None) -> Recorded | None:
         """Finds a step done, or commits the intent to fire it now."""
-        if self._lost:
-            return None
         self._journal.at(step, "before intent")
         before = self._intend(step)
         if before and before.state is State.DONE:
@@ -166,7 +169,7 @@ class Run:
         try:
             self._store.complete(self.lease, self._journal.lease_s, step, self._stored(step, response))
         except UnreachableError as error:
-            self._go_on_or_raise(error)
+            self.go_on_or_raise(error)
         self._good_until = asked + self._journal.lease_s
         self._journal.at(step, "after result")
         return Recorded(response, datetime.now(UTC), replayed=False, key=self.key)
@@ -181,7 +184,7 @@ class Run:
         """The same for every attempt of a step, and for nothing else: the first attempt's."""
         return self._keys.get(step.step_id) or step.key or uuid.uuid5(self.run_id, f"{step.step_id}:{step.name}").hex
 
-    def _go_on_or_raise(self, error: UnreachableError) -> None:
+    def go_on_or_raise(self, error: UnreachableError) -> None:
         """Goes on without the journal, if that was asked for; to wait for it again at each step would take for ever."""
         if not self._journal.go_on:
             raise error
@@ -202,7 +205,7 @@ class Run:
                 return None
             found = self._store.find_fact(step.request_hash)
         except UnreachableError as error:
-            self._go_on_or_raise(error)
+            self.go_on_or_raise(error)
             return None
         if found is None or found[0].completed_at is None:
             return None
@@ -216,7 +219,7 @@ class Run:
         try:
             self._store.record(self.lease, self._journal.lease_s, step, self._stored(step, response))
         except UnreachableError as error:
-            self._go_on_or_raise(error)
+            self.go_on_or_raise(error)
         self._journal.at(step, "after result")
 
     # ── Sealing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -265,11 +268,17 @@ class Run:
         """Marks the run as finished, to be committed when it is let go."""
         self._finished = True
 
+    def retire(self) -> None:
+        """Marks the run as one whose answer is not to be given again: who asks next begins anew. Committed when it is let go."""
+        self._retired = True
+
     def release(self) -> None:
         """Lets go of the run, so that nobody has to wait for the lease to run out."""
         self._journal.forget(self)
+        if self._lost:
+            return
         with suppress(JournalError):  # it runs out by itself
-            self._store.release(self.lease, finished=self._finished)
+            self._store.release(self.lease, finished=self._finished, retired=self._retired)
             self._journal.forget_fired(self.lease)
 
 
@@ -330,8 +339,14 @@ class Journal:
 
     @contextmanager
     def run(self, key: str, *, anew: bool = False, waiting: Waiting = lambda _who: None) -> Iterator[Run]:
-        """A rehearsal's run, finished if the block ends without an exception. Raises as `acquire`."""
-        run = self.acquire(key, Kind.REHEARSAL, anew=anew, waiting=waiting)
+        """A rehearsal's run, finished if the block ends without an exception. Raises as `acquire`, unless the journal is lost and
+        we are to go on: then nothing of the run is journaled.
+        """
+        try:
+            run = self.acquire(key, Kind.REHEARSAL, anew=anew, waiting=waiting)
+        except UnreachableError as error:
+            run = Run(self, Lease(run_id_of(key), key, 0, 1, resumed=False, finished=False), anew=anew)
+            run.go_on_or_raise(error)
         try:
             yield run
             run.finish()

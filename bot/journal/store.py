@@ -14,6 +14,7 @@ import psycopg
 import stamina
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import class_row, dict_row
+from psycopg.sql import SQL
 from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 
@@ -22,6 +23,7 @@ from bot.journal.holder import is_gone
 from bot.journal.steps import Busy, Json, Lease, RunRow, State, Step, StepRow, run_id_of
 
 SCHEMA_VERSION = 1
+LOCK_TIMEOUT = "20s"
 _SCHEMA_LOCK = 7_246_103_557  # any number, as long as every version of this program takes the same
 _KEYS, _NAMES = 724_610_355, 724_610_356  # the spaces of our advisory locks on the keys of runs, and on names
 _Result = TypeVar("_Result")
@@ -80,18 +82,18 @@ class Store:
         def work(connection: psycopg.Connection) -> Lease | Busy:
             connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_KEYS, key))
             newest = connection.execute(
-                "SELECT generation, token, holder, finished_at, coalesce(lease_until > clock_timestamp(), false) FROM runs"
-                " WHERE key = %s ORDER BY generation DESC LIMIT 1 FOR UPDATE",
+                "SELECT generation, token, holder, finished_at, coalesce(lease_until > clock_timestamp(), false), retired"
+                " FROM runs WHERE key = %s ORDER BY generation DESC LIMIT 1 FOR UPDATE",
                 (key,),
             ).fetchone()
             if newest is None:
                 return self._begin(connection, key, 1, kind, (holder, lease_s))
-            generation, token, held_by, finished_at, leased = newest
+            generation, token, held_by, finished_at, leased, retired = newest
             if leased and held_by == holder:
                 return Lease(run_id_of(key, generation), key, token, generation, token > 1, finished_at is not None)
             if leased and not is_gone(held_by):
                 return Busy(held_by)
-            if anew:
+            if anew or retired:
                 return self._begin(connection, key, generation + 1, kind, (holder, lease_s))
             connection.execute(
                 "UPDATE runs SET token = token + 1, holder = %s, lease_until = clock_timestamp() + %s"
@@ -118,14 +120,14 @@ class Store:
         """Makes the lease last `lease_s` seconds from now, also if it had run out and nobody took it. Raises FencedError."""
         self._patiently_pooled(lambda connection: _fence(connection, lease, lease_s))
 
-    def release(self, lease: Lease, *, finished: bool) -> None:
-        """Lets go of a run; nothing happens if somebody else has it."""
+    def release(self, lease: Lease, *, finished: bool, retired: bool = False) -> None:
+        """Lets go of a run, `retired` if its answer is not to be given again; nothing happens if somebody else has it."""
         self._patiently_pooled(
             lambda connection: connection.execute(
-                "UPDATE runs SET holder = NULL, lease_until = NULL,"
+                "UPDATE runs SET holder = NULL, lease_until = NULL, retired = retired OR %s,"
                 " finished_at = CASE WHEN %s THEN coalesce(finished_at, clock_timestamp()) ELSE finished_at END"
                 " WHERE run_id = %s AND token = %s",
-                (finished, lease.run_id, lease.token),
+                (retired, finished, lease.run_id, lease.token),
             )
         )
 
@@ -201,7 +203,7 @@ class Store:
                 connection.cursor(row_factory=dict_row)
                 .execute(
                     f"SELECT {_STEP_COLUMNS}, r.key FROM journal JOIN runs AS r USING (run_id)"  # noqa: S608  our own columns
-                    " WHERE request_hash = %s AND state = 'done' ORDER BY completed_at DESC LIMIT 1",
+                    " WHERE request_hash = %s AND state = 'done' AND NOT r.retired ORDER BY completed_at DESC LIMIT 1",
                     (request_hash,),
                 )
                 .fetchone()
@@ -294,6 +296,8 @@ class Store:
     def _patiently_pooled(self, work: Callable[[psycopg.Connection], _Result]) -> _Result:
         def once() -> _Result:
             with self._pool.connection() as connection, connection.transaction():
+                # Not for the session, which a pooler may give to somebody else: whoever holds a lock for ever must not hang us.
+                connection.execute(SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
                 return work(connection)
 
         return self._patiently(once)

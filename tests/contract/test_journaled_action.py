@@ -96,6 +96,15 @@ def test_a_rerun_of_the_same_commit_replays(action: Action, journal_url: str) ->
     assert "Replayed from the journal" in (action.workspace / "summary").read_text()
 
 
+def test_what_may_be_otherwise_the_next_time_is_not_replayed(action: Action, journal_url: str) -> None:
+    pull = action.open_pull({"db/migrations/1_slow.sql": "SET statement_timeout = '50ms';\nSELECT pg_sleep(9);"})
+    for _time in range(2):
+        status, log = action.run_pull(pull, journal_url=journal_url)
+        assert (status, "rehearse db/migrations/1_slow.sql" in log) == (1, True)
+
+    assert len(action.comments()) == 1
+
+
 def test_nothing_to_rehearse_is_replayed_too(action: Action, journal_url: str) -> None:
     pull = action.open_pull({"app.py": "print()"})
     for _time in range(2):

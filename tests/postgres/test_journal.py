@@ -252,6 +252,16 @@ def test_asked_for_anew_nothing_that_was_found_out_counts(journal: Journal) -> N
     assert found.response == {"rows": 4}
 
 
+def test_a_retired_answer_is_not_given_again(journal: Journal) -> None:
+    fact = Step(2, "count", {"table": "orders"})
+    with journal.run("k") as run:
+        run.record(fact, {"rows": 3})
+        run.retire()
+    with journal.run("k") as again, journal.run("other") as other:
+        assert again.lease.generation == 2
+        assert again.recall(fact, of_any_run=True) is other.recall(fact, of_any_run=True) is None
+
+
 # ── Leases ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -483,6 +493,29 @@ def test_a_connection_that_breaks_between_any_two_points_is_made_again(journal_u
 
         assert len(fire.keys) == 2
         assert [row.state for row in journal.store.steps(run.run_id)] == [State.DONE] * 3
+
+
+def test_a_journal_that_is_away_when_a_run_is_taken(journal_url: str) -> None:
+    fire = Effects()
+    with closing(Journal(Store(journal_url, patience_s=0.3), go_on=True)) as journal:
+        journal.store._patiently_pooled = _away  # type: ignore[method-assign,assignment]
+        with journal.run("k") as run:
+            assert run.recall(POST) is None
+            run.step(replace(POST, alone="it"), fire)
+            run.record(replace(POST, step_id=2), {})
+        assert isinstance(journal.lost, UnreachableError)
+
+    assert len(fire.keys) == 1
+
+
+def test_a_lock_that_nobody_lets_go_of_hangs_nobody(journal_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.journal.store.LOCK_TIMEOUT", "200ms")
+    with opened(journal_url) as journal, journal.run("k") as run:
+        with psycopg.connect(journal_url) as idle:
+            idle.execute("LOCK TABLE runs")
+            with pytest.raises(UnreachableError, match="lock timeout"):
+                run.step(POST, Effects())
+        run.step(POST, Effects())
 
 
 def test_a_lost_journal_stops_or_goes_on_as_it_was_asked(journal_url: str) -> None:
