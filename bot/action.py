@@ -18,7 +18,7 @@ from bot.event import read_event
 from bot.github_client import GitHub
 from bot.journal.opening import open_journal
 from bot.journal.place import Place
-from bot.journal.runs import Journal, NoJournal
+from bot.journal.runs import Journal, NoJournal, Unjournaled
 from bot.journal.steps import digest
 from bot.model import Ignored, Plan, PullRequest, Report
 from bot.progress import Progress
@@ -90,8 +90,11 @@ def _place(settings: ActionSettings, plan: Plan) -> Place:
 def _deliver_error(report: Report, settings: ActionSettings, delivery: Delivery, journal: Journal | NoJournal) -> None:
     """An error is about this attempt, not an answer that the next one may replay: it is a run of its own."""
     attempt = settings.attempt or uuid.uuid4().hex
-    with journal.run(f"{report.run.key}:error:{attempt}:{digest(list(report.error))[7:23]}") as run:
-        delivery.deliver(run, 1, report)
+    try:
+        with journal.run(f"{report.run.key}:error:{attempt}:{digest(list(report.error))[7:23]}") as run:
+            delivery.deliver(run, 1, report)
+    except JournalError:  # it must be told all the same
+        delivery.deliver(Unjournaled(), 1, report)
 
 
 def _checked_plan(pull: PullRequest, settings: ActionSettings, github: GitHub, out: TextIO) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -206,7 +207,7 @@ def _settings(options: argparse.Namespace) -> Settings:
             given = "\n".join(given)
         inputs[one.name] = given or os.environ.get(f"MIGRATION_REHEARSAL_{key.upper()}", "")
     if journal := getattr(options, "journal", None):
-        is_url = "://" in journal or "=" in journal
+        is_url = "://" in journal or re.match(r"\w+\s*=", journal) is not None
         inputs |= {"journal-url": journal if is_url else "", "journal-folder": "" if is_url else journal}
     return settings_from(inputs)
 
@@ -351,6 +352,8 @@ def _show(options: argparse.Namespace) -> int:
     from bot import report  # noqa: PLC0415
 
     as_json = options.format == "json"
+    if options.limit < 1:
+        raise UsageError("--limit is a number of runs.", advice="Give 1 or more.")
     with _opened_journal(options, join=True) as journal:
         store = journal.store
         if not options.which:
@@ -373,8 +376,8 @@ def _prune(options: argparse.Namespace) -> int:
 
     from bot.words import count  # noqa: PLC0415
 
-    if options.older_than < 0:
-        raise UsageError("--older-than is a number of days.", advice="Give 0 or more.")
+    if not 0 <= options.older_than <= 36_500:
+        raise UsageError("--older-than is a number of days.", advice="Give 0 or more, and no more than a hundred years.")
     with _opened_journal(options, join=True) as journal:
         store = journal.store
         removed, kept = store.prune(timedelta(days=options.older_than), in_doubt=options.in_doubt)
@@ -393,6 +396,8 @@ def _opened_journal(options: argparse.Namespace, *, join: bool = False) -> Itera
         raise UsageError(
             "No journal is named.", advice="Give --journal, or set MIGRATION_REHEARSAL_JOURNAL_URL or …_JOURNAL_FOLDER."
         )
+    if join and not place.url and not Path(place.folder or "").exists():
+        raise UsageError(f"There is no journal in {place.folder}.", advice="Check the folder's name.")
     with open_journal(place, Progress(), join=join) as journal:
         assert isinstance(journal, Journal)  # noqa: S101  there is to be one, and not to go on without
         yield journal

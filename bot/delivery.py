@@ -32,16 +32,20 @@ class Delivery:
     def __init__(self, github: GitHub, pull: PullRequest, settings: ActionSettings, out: TextIO = sys.stdout) -> None:
         self._github, self._pull, self._settings, self._out = github, pull, settings, out
         self.begun = False
+        self._pending = False
 
     def announce(self, run: Steps, step_id: int) -> None:
         """Sets the status to pending, so that the commit shows that somebody is at it."""
         with suppress(Refused):  # said when the report is delivered
+            self._pending = True
             self._set_status(run, step_id, "status pending", self._status("pending", "Rehearsing the migrations …"))
 
     def cancelled(self) -> None:
-        """Ends the status of a run that is being stopped. The runner gives us a few seconds, too few to wait for a journal that
-        may be away: this one effect is not journaled. Twice is as good as once.
+        """Ends the status of a run that is being stopped, if this process left it pending. The runner gives us a few seconds, too
+        few to wait for a journal that may be away: this one effect is not journaled. Twice is as good as once.
         """
+        if not self._pending:
+            return  # another one works on it, or its status is final
         with suppress(GitHubError):
             status = self._status("error", "Cancelled before the rehearsal was done")
             self._set_status(Unjournaled(), 1, "status cancelled", status)
@@ -53,17 +57,23 @@ class Delivery:
         Raises GitHubError if GitHub does not answer, after everything that needs no GitHub is done; JournalError.
         """
         self.begun = True
-        _to_files(report, self._settings)
-        _annotate(report, self._out)
+        try:
+            _to_files(report, self._settings)
+        finally:  # the status may be required: it is set whatever becomes of files and comment
+            _annotate(report, self._out)
+            self._to_github(run, step_id, report)
+
+    def _to_github(self, run: Steps, step_id: int, report: Report) -> None:
         refused = False
         try:
             self._comment(run, step_id, report)
         except Refused:
             refused = True
-        finally:  # the status may be required: it is set whatever became of the comment
+        finally:
             try:
                 status = self._status(_STATES[report.verdict], rendering.status(report))
                 self._set_status(run, step_id + 1, "status", status)
+                self._pending = False
             except Refused:
                 refused = True
         if refused:
@@ -85,6 +95,9 @@ class Delivery:
         """A pull request that never had a migration gets no comment; one that had gets told that it has none now."""
         number = self._pull.number
         if not self._settings.comment or number is None:
+            return
+        if self._github.head_sha(number) != self._pull.head_sha:
+            _print(self._out, "The pull request has a newer commit: its comment is left to that one.")
             return
         only_edit = not report.migrations and not report.findings and report.verdict is not Verdict.ERROR
         body = rendering.comment(report)

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import tarfile
+import uuid
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,12 @@ _CREATED_AT = re.compile(rb"Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)"
 _CREATES_PUBLIC = re.compile(rb"^CREATE SCHEMA public;\s*$")
 _QUOTE = re.compile(rb"'|\$(?:[A-Za-z_]\w*)?\$|--")
 _COPY = re.compile(rb"^COPY .* FROM stdin;\s*$", re.IGNORECASE)
+
+
+_HAND_WRITTEN = 64 * 2**20  # bytes; a larger one was made by pg_dump, which writes no such command
+_READS_ELSEWHERE = re.compile(
+    rb"\\(?:i|ir|include|include_relative|copy|getenv|gexec|!)\s|\\set[^\n]*`|\bfrom\s+(?:program\b|'/)", re.IGNORECASE
+)
 
 
 class Kind(StrEnum):
@@ -122,7 +129,7 @@ def open_seed(located: Located, folder: Path, newest: Binaries, progress: Progre
     """
     path, taken_at, identity = located.path, located.taken_at, located.identity
     if path is None:
-        path, taken_at = _download(located.source, folder, progress)
+        path, taken_at = _download(located.source, folder, progress, identity=located.identity)
         identity = _identity(path)
     name = path.name if "://" in located.source else located.source
     kind = _kind(path, name)
@@ -322,12 +329,24 @@ def _kind_of_gzip(path: Path, source: str) -> Kind:
 
 
 def _identity(path: Path) -> str:
+    if not path.is_dir():
+        return identity_of_file(path)
     digest = hashlib.sha256()
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in files:
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(f"{file.relative_to(path)}\0{identity_of_file(file)}\0".encode(errors="surrogateescape"))
     return f"sha256:{digest.hexdigest()}"
+
+
+def identity_of_file(path: Path) -> str:
+    """What names a file's content. A small SQL file that has psql read other files, or the environment, has another identity each
+    time it is asked for: nobody knows what it gives.
+    """
+    if path.stat().st_size < _HAND_WRITTEN:
+        content = path.read_bytes()
+        if b"\0" not in content[:4096] and _READS_ELSEWHERE.search(content):
+            return f"unknown:{uuid.uuid4().hex}"
+    with path.open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
 
 def size_of(path: Path) -> int | None:
@@ -350,21 +369,30 @@ def not_whole(path: Path, why: str) -> SeedError:
 
 def _identity_of_url(url: str) -> str | None:
     """What names the content at a URL, from the head of the answer to a GET (a signed URL may allow nothing else), whose body
-    is left where it is; None where the server does not say. The query is left out: it holds the signature.
+    is left where it is; None where the server does not say.
     """
     with _asked(url) as answer:
-        said = [answer.headers.get(name, "") for name in ("etag", "last-modified", "content-length")]
-    if not said[0] and not (said[1] and said[2]):
+        return _identity_by_headers(url, answer)
+
+
+def _identity_by_headers(url: str, answer: httpx.Response) -> str | None:
+    """By a strong ETag: a weak one, or a date, may stand for two contents. The query is left out, as it holds the signature."""
+    etag = answer.headers.get("etag", "")
+    if not etag or etag.startswith("W/"):
         return None
     parts = urlsplit(url)
-    named = "\0".join([parts.netloc.rpartition("@")[2], parts.path, *said])
+    named = "\0".join([parts.netloc.rpartition("@")[2], parts.path, etag, answer.headers.get("content-length", "")])
     return f"url:{hashlib.sha256(named.encode()).hexdigest()}"
 
 
-def _download(url: str, folder: Path, progress: Progress) -> tuple[Path, str | None]:
-    """Streams a dump to a file. The URL may hold a signature: only its host is ever shown."""
+def _download(url: str, folder: Path, progress: Progress, *, identity: str | None = None) -> tuple[Path, str | None]:
+    """Streams a dump to a file, if it still has the identity it was asked for before. The URL may hold a signature: only its host
+    is ever shown.
+    """
     path = folder / "seed"
     with _asked(url) as answer:
+        if identity and _identity_by_headers(url, answer) != identity:
+            raise SeedError(f"The seed at {_https_host(url)} was changed just now.", advice="Run it again.")
         length = int(answer.headers.get("content-length") or 0) or None
         with progress.step(f"download the seed from {_https_host(url)}", length) as advance, path.open("wb") as file:
             for chunk in answer.iter_bytes(CHUNK):

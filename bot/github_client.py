@@ -180,10 +180,27 @@ class GitHub:
         with _explained("write the comment", writing=True):
             found = self._own_comment(number, marker)
             if found is None and not only_edit:
-                found = self._pull(number).create_issue_comment(body)
+                found = self._made_comment(number, marker, body)
             elif found is not None and not _same_text(found.body, body):
                 found.edit(body)
             return {"comment": found and found.id, "url": found and found.html_url}
+
+    def _made_comment(self, number: int, marker: str, body: str) -> IssueComment:
+        """Makes the comment. Another runner that shares no journal with us may have made one since we looked: the first one
+        stays, and who made a later one takes it away.
+        """
+        made = self._pull(number).create_issue_comment(body)
+        first = self._own_comment(number, marker)
+        if first is None or first.id >= made.id:
+            return made
+        first.edit(body)
+        made.delete()
+        return first
+
+    def head_sha(self, number: int) -> str:
+        """The newest commit of a pull request."""
+        with _explained(f"ask for pull request {number}"):
+            return self._pull(number).head.sha
 
     def shown_comment(self, number: int, marker: str, body: str, *, only_edit: bool = False) -> Json | None:
         """What `sticky_comment` gives, if the pull request shows this very text already."""

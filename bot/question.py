@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bot.journal.steps import Json, Step, digest, run_id_of
 from bot.model import Migration, Plan, PullRequest, RunFacts
+from bot.plain import to_plain
 from bot.settings import Settings
 
 ANNOUNCE, _CLONE, _FIRST_REHEARSAL = 1, 2, 3
@@ -38,7 +39,7 @@ class Question:
         """The fact of each rehearsal: decided by its migration and all that ran before it, not by the commit."""
         steps, before = [], digest(self.surroundings)
         for number, migration in enumerate(self.plan.migrations):
-            step = Step(_FIRST_REHEARSAL + number, f"rehearse {migration.path}", [before, _decides(migration)])
+            step = Step(_FIRST_REHEARSAL + number, to_plain(f"rehearse {migration.path}"), [before, _decides(migration)])
             before = step.request_hash
             steps.append(step)
         return steps

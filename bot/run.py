@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -53,7 +52,8 @@ from bot.words import count, without_values
 _EXTENSION = re.compile(r'create\s+extension\s+(?:if\s+not\s+exists\s+)?(?:"(?P<quoted>[^"]+)"|(?P<plain>[\w-]+))', re.IGNORECASE)
 # Serialization failure and deadlock, not enough of something, a lock not got, a time limit: the next time it may be otherwise.
 _OF_THE_MOMENT = ("40", "53", "55P03", "57")
-_OUR_MACHINE = ("53100", "58030")  # disk_full, io_error
+_READS_FILES = re.compile(r"copy\b[^;]*\bfrom\s+(?:program\b|'|e')|pg_read_|pg_ls_|lo_import|dblink|file_fdw", re.IGNORECASE)
+_OUR_MACHINE = ("53100", "53200", "53400", "58030")  # disk_full, out_of_memory, configuration_limit_exceeded, io_error
 
 
 class Effects(Protocol):
@@ -94,7 +94,7 @@ def rehearse_plan(
     journal, effects = journal or NoJournal(), effects or NoEffects()
     with scratch_folder() as folder:
         seed = dumps.locate(settings.seed, folder, progress) if settings.seed and plan.migrations else None
-        question = question_of(plan, settings, pull, _surroundings(settings, seed))
+        question = question_of(plan, settings, pull, _surroundings(plan, settings, seed))
         with journal.run(question.key, anew=settings.force, waiting=lambda who: _say_waiting(progress, who)) as run:
             report = _replayed(run, question)
             if report is None:
@@ -105,9 +105,15 @@ def rehearse_plan(
                     report = replace(report, notes=(*report.notes, f"Without the journal: {journal.lost.what}"))
                 run.record(question.report(), to_plain(report))
             effects.deliver(run, question.first_delivery, report)
-            if any(m.error and m.error.sqlstate.startswith(_OF_THE_MOMENT) for m in report.migrations):
+            if _is_of_the_moment(report, plan):
                 run.retire()
     return report
+
+
+def _is_of_the_moment(report: Report, plan: Plan) -> bool:
+    """Whether the next time it may be otherwise, though nothing changed that the key names."""
+    hit_a_limit = any(m.error and m.error.sqlstate.startswith(_OF_THE_MOMENT) for m in report.migrations)
+    return hit_a_limit or any(_READS_FILES.search(migration.text) for migration in (*plan.base, *plan.migrations))
 
 
 def error_report(error: RehearsalError, pull: PullRequest | None = None, url: str | None = None) -> Report:
@@ -116,13 +122,20 @@ def error_report(error: RehearsalError, pull: PullRequest | None = None, url: st
     return Report(Verdict.ERROR, question.facts(url), error=tuple(error.lines()), exit_status=error.exit_status)
 
 
-def _surroundings(settings: Settings, seed: dumps.Located | None) -> Surroundings:
+def _surroundings(plan: Plan, settings: Settings, seed: dumps.Located | None) -> Surroundings:
     seed_sql = ""
     if settings.seed_sql:
         if not Path(settings.seed_sql).is_file():
             raise SeedError(f"The SQL file {settings.seed_sql} does not exist.", advice="Check the input seed-sql.")
-        seed_sql = hashlib.sha256(Path(settings.seed_sql).read_bytes()).hexdigest()
-    return Surroundings(program_digest(), seed.identity if seed else "", seed_sql, available(settings.postgres_bin))
+        seed_sql = dumps.identity_of_file(Path(settings.seed_sql))
+    wanted = sorted(_wanted(plan, seeded=seed is not None))
+    servers = f"{available(settings.postgres_bin)}; wanted: {', '.join(wanted)}"
+    return Surroundings(program_digest(), seed.identity if seed else "", seed_sql, servers)
+
+
+def _wanted(plan: Plan, *, seeded: bool) -> frozenset[str]:
+    """The extensions that decide which server is chosen, besides the seed's own."""
+    return extensions_of(plan.migrations if seeded else (*plan.base, *plan.migrations))
 
 
 def _say_waiting(progress: Progress, who: str) -> None:
@@ -271,8 +284,7 @@ def _look_into_seed(
     if located:
         seed = dumps.open_seed(located, folder, newest(settings.postgres_bin), progress)
         needs = seed.needs
-    wanted = extensions_of(plan.migrations if seed else (*plan.base, *plan.migrations))
-    needs = replace(needs, extensions=needs.extensions | wanted)
+    needs = replace(needs, extensions=needs.extensions | _wanted(plan, seeded=seed is not None))
     return seed, choose(needs, settings.postgres_bin)
 
 

@@ -138,11 +138,18 @@ def _journal(given: Mapping[str, str]) -> Place:
     default = "continue" if folder and not url else "stop"
     return Place(
         url=url,
-        folder=str(Path(folder).expanduser()) if folder else None,
+        folder=_home_filled_in(folder) if folder else None,
         key=given.get("journal-key"),
         go_on=(_one_of(given, "journal-failure", ("", "stop", "continue")) or default) == "continue",
         postgres_bin=given.get("postgres-bin"),
     )
+
+
+def _home_filled_in(folder: str) -> str:
+    try:
+        return str(Path(folder).expanduser())
+    except RuntimeError as error:
+        raise UsageError(f"The home folder in {folder} can't be found.", why=str(error), advice="Write it out.") from error
 
 
 def action_settings(environment: Mapping[str, str]) -> ActionSettings:

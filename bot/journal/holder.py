@@ -37,7 +37,20 @@ def is_gone(holder: str) -> bool:
     machine, pid, started = said.get("machine"), said.get("pid"), said.get("started")
     if not machine or machine != _machine() or not isinstance(pid, int) or not started:
         return False
-    return _started(pid) != started
+    return _started(pid) != started and not _is_somebody_elses(pid)
+
+
+def _is_somebody_elses(pid: int) -> bool:
+    """Whether there is a process that we may not look at (/proc can be mounted with hidepid)."""
+    if Path(f"/proc/{pid}").exists():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _read(holder: str) -> dict[str, object]:

@@ -11,6 +11,7 @@ from bot.errors import JournalError
 from bot.journal.embedded import embedded_journal
 from bot.journal.place import Place
 from bot.journal.runs import Journal, NoJournal
+from bot.journal.steps import Kind
 from bot.journal.store import Store
 from bot.postgres.binaries import Needs, choose
 from bot.progress import Progress
@@ -47,6 +48,6 @@ def _opened(place: Place, progress: Progress, stack: ExitStack, *, join: bool) -
         binaries = choose(Needs(), place.postgres_bin)
         url = stack.enter_context(embedded_journal(Path(place.folder or ""), binaries, progress, join=join))
     store = Store(url, patience_s=PATIENCE_S)
-    if not place.url:
-        store.prune(_KEPT_FOR)
+    if not place.url and not join:
+        store.prune(_KEPT_FOR, kinds=[Kind.REHEARSAL])  # calls are promised to be kept
     return Journal(store, seal=seal, go_on=place.go_on)

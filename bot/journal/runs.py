@@ -361,7 +361,7 @@ class Journal:
             run.release()
         self._stop.set()
         if self._heart:
-            self._heart.join()
+            self._heart.join(timeout=1.0)  # it may be waiting for a server that is away
         self.store.close()
 
     def forget(self, run: Run) -> None:

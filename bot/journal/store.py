@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
+import socket
+import threading
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -20,10 +24,11 @@ from psycopg_pool import ConnectionPool
 
 from bot.errors import DriftError, FencedError, JournalError, UnreachableError, UsageError
 from bot.journal.holder import is_gone
-from bot.journal.steps import Busy, Json, Lease, RunRow, State, Step, StepRow, run_id_of
+from bot.journal.steps import Busy, Json, Kind, Lease, RunRow, State, Step, StepRow, run_id_of
 
 SCHEMA_VERSION = 1
 LOCK_TIMEOUT = "20s"
+DEADLINE_S = 60.0
 _SCHEMA_LOCK = 7_246_103_557  # any number, as long as every version of this program takes the same
 _KEYS, _NAMES = 724_610_355, 724_610_356  # the spaces of our advisory locks on the keys of runs, and on names
 _Result = TypeVar("_Result")
@@ -121,14 +126,17 @@ class Store:
         self._patiently_pooled(lambda connection: _fence(connection, lease, lease_s))
 
     def release(self, lease: Lease, *, finished: bool, retired: bool = False) -> None:
-        """Lets go of a run, `retired` if its answer is not to be given again; nothing happens if somebody else has it."""
+        """Lets go of a run, `retired` if its answer is not to be given again; nothing happens if somebody else has it. It is not
+        tried for long: a lease runs out by itself, and who is cancelled has no time.
+        """
         self._patiently_pooled(
             lambda connection: connection.execute(
                 "UPDATE runs SET holder = NULL, lease_until = NULL, retired = retired OR %s,"
                 " finished_at = CASE WHEN %s THEN coalesce(finished_at, clock_timestamp()) ELSE finished_at END"
                 " WHERE run_id = %s AND token = %s",
                 (retired, finished, lease.run_id, lease.token),
-            )
+            ),
+            patience_s=2.0,
         )
 
     # ── Steps ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -225,7 +233,8 @@ class Store:
             connection.execute("BEGIN")
             connection.execute("SET LOCAL idle_in_transaction_session_timeout = '5min'")
             connection.execute("SET LOCAL lock_timeout = '6min'")
-            connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_NAMES, name))
+            with _deadline(connection, 7 * DEADLINE_S):
+                connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_NAMES, name))
         except psycopg.Error as error:
             connection.close()
             raise self._explained(error) from error
@@ -266,23 +275,27 @@ class Store:
 
         return self._patiently_pooled(work)
 
-    def prune(self, older_than: timedelta, *, in_doubt: bool = False) -> tuple[int, int]:
-        """Removes runs that nobody works on and that nothing was written to for so long; those with a step in doubt stay,
-        unless `in_doubt`: they know of effects that nobody else knows of. Gives how many were removed, and how many stayed.
+    def prune(self, older_than: timedelta, *, kinds: Sequence[Kind] = tuple(Kind), in_doubt: bool = False) -> tuple[int, int]:
+        """Removes runs of these kinds that nobody works on and that nothing was written to for so long; those with a step in
+        doubt stay, unless `in_doubt`: they know of effects that nobody else knows of. Gives how many were removed, and how many
+        stayed.
         """
+        names = [str(kind) for kind in kinds]
 
         def work(connection: psycopg.Connection) -> tuple[int, int]:
             old = (
                 "SELECT r.run_id, EXISTS (SELECT FROM journal AS j WHERE j.run_id = r.run_id AND j.state = 'in doubt') AS doubt"
                 " FROM runs AS r WHERE (r.lease_until IS NULL OR r.lease_until < clock_timestamp() - interval '1 hour')"
                 " AND greatest(r.started_at, r.finished_at, r.lease_until, (SELECT max(greatest(j.started_at, j.completed_at))"
-                " FROM journal AS j WHERE j.run_id = r.run_id)) < clock_timestamp() - %s"
+                " FROM journal AS j WHERE j.run_id = r.run_id)) < clock_timestamp() - %s AND r.kind = ANY(%s)"
             )
             removed = connection.execute(
-                f"DELETE FROM runs USING ({old}) AS old WHERE runs.run_id = old.run_id AND (%s OR NOT old.doubt)",  # noqa: S608
-                (older_than, in_doubt),
+                # The lease is asked for on the very row too: somebody may have taken it since the list was made.
+                f"DELETE FROM runs USING ({old}) AS old WHERE runs.run_id = old.run_id AND (%s OR NOT old.doubt)"  # noqa: S608
+                " AND (runs.lease_until IS NULL OR runs.lease_until < clock_timestamp() - interval '1 hour')",
+                (older_than, names, in_doubt),
             ).rowcount
-            stayed = connection.execute(f"SELECT count(*) FROM ({old}) AS old", (older_than,)).fetchone()  # noqa: S608
+            stayed = connection.execute(f"SELECT count(*) FROM ({old}) AS old", (older_than, names)).fetchone()  # noqa: S608
             return removed, stayed[0] if stayed else 0
 
         return self._patiently_pooled(work)
@@ -290,17 +303,17 @@ class Store:
     # ── How ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _prepare(self) -> None:
-        with self.connect() as connection:
+        with self.connect() as connection, _deadline(connection):
             _make_tables(connection)
 
-    def _patiently_pooled(self, work: Callable[[psycopg.Connection], _Result]) -> _Result:
+    def _patiently_pooled(self, work: Callable[[psycopg.Connection], _Result], patience_s: float | None = None) -> _Result:
         def once() -> _Result:
-            with self._pool.connection() as connection, connection.transaction():
+            with self._pool.connection(patience_s) as connection, _deadline(connection), connection.transaction():
                 # Not for the session, which a pooler may give to somebody else: whoever holds a lock for ever must not hang us.
                 connection.execute(SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
                 return work(connection)
 
-        return self._patiently(once)
+        return self._patiently(once, patience_s)
 
     def _patiently(self, work: Callable[[], _Result], patience_s: float | None = None) -> _Result:
         try:
@@ -321,14 +334,32 @@ class Store:
     def _explained(self, error: psycopg.Error) -> JournalError:
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         where = _place(self._conninfo)
-        if not isinstance(error, psycopg.OperationalError):
-            return JournalError(f"The journal at {where} could not be used.", why=said, advice="Look at its server.")
-        does_what = "has no room left" if error.sqlstate in ("53100", "53200", "58030") else "does not answer"
+        if isinstance(error, psycopg.OperationalError):
+            does_what = "has no room left" if error.sqlstate in ("53100", "53200", "58030") else "does not answer"
+        else:
+            does_what = "can't be used"
         return UnreachableError(
             f"The journal at {where} {does_what}.",
             why=said,
             advice="Check the journal's URL and its server; `journal-failure: continue` goes on without it.",
         )
+
+
+@contextmanager
+def _deadline(connection: psycopg.Connection, limit_s: float | None = None) -> Iterator[None]:
+    """Cuts a connection whose server takes what we send and never answers: no timeout of the server's own would help there."""
+
+    def cut() -> None:
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as wire:
+            wire.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(limit_s or DEADLINE_S, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _fence(connection: psycopg.Connection, lease: Lease, lease_s: float) -> None:
@@ -399,6 +430,11 @@ def _make_tables(connection: psycopg.Connection) -> None:
             for number in range(version + 1, SCHEMA_VERSION + 1):
                 connection.execute(files("bot.journal").joinpath(f"journal_{number}.sql").read_bytes())
                 connection.execute("UPDATE journal_schema SET version = %s", (number,))
+    except psycopg.errors.InvalidSchemaName as error:
+        raise JournalError(
+            "The journal's tables can't be made: the schema that the URL names is not there.",
+            advice="Make it: CREATE SCHEMA …; or leave ?options=-csearch_path%3D… out of the URL.",
+        ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise JournalError(
             "The journal's tables can't be made.",
@@ -471,6 +507,12 @@ def _complete(conninfo: str) -> str:
             "The journal's URL can't be read.",
             advice="Write it as postgresql://user:password@host:5432/database; it is not shown here.",
         ) from None
+    hosts, ports, database = (str(given.get(name) or "") for name in ("host", "port", "dbname"))
+    if "://" in conninfo and ("@" in hosts + database or "/" in database or not re.fullmatch(r"[0-9,]*", ports)):
+        raise UsageError(
+            "The journal's URL can't be read: its password holds a character that means something in a URL.",
+            advice="Write @ as %40, / as %2F, : as %3A, ? as %3F, # as %23; it is not shown here.",
+        )
     return make_conninfo("", **(ours | given))
 
 

@@ -8,6 +8,7 @@ seed and the migrations need (a major version, extensions) is taken.
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 import os
 import pwd
@@ -113,6 +114,13 @@ class Binaries:
         """The extensions that `CREATE EXTENSION` can find: one control file each."""
         return frozenset(path.stem for path in self._share().glob("extension/*.control"))
 
+    def extensions_digest(self) -> str:
+        """Names the extensions and their versions."""
+        digest = hashlib.sha256()
+        for path in sorted(self._share().glob("extension/*.control")):
+            digest.update(path.name.encode() + path.read_bytes())
+        return digest.hexdigest()[:16]
+
     def _share(self) -> Path:
         layouts = (
             self.folder.parent / "share/postgresql",
@@ -150,8 +158,10 @@ def newest(explicit: str | None) -> Binaries:
 
 
 def available(explicit: str | None) -> str:
-    """Every server there is, as one text: which of them is chosen depends on nothing else."""
-    return ", ".join(f"{binaries.version} ({binaries.origin})" for binaries in _candidates(explicit))
+    """Every server there is, with its extensions, as one text: which of them is chosen, and what can be created in it, depends
+    on this and on what is needed.
+    """
+    return ", ".join(f"{one.version} ({one.origin}, {one.extensions_digest()})" for one in _candidates(explicit))
 
 
 def _lack(binaries: Binaries, needs: Needs) -> str | None:

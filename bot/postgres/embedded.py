@@ -128,11 +128,20 @@ def _make_kept_data(binaries: Binaries, account: Account, data: Path) -> None:
     shutil.rmtree(building)
 
 
+def _forget_clients_settings() -> None:
+    """Takes what libpq's variables would change about a connection out of this process's environment: a rehearsal must not
+    depend on whoever starts it. What leads to a journal of one's own (PGPASSWORD, PGSSLMODE and the like) stays.
+    """
+    for name in ("OPTIONS", "DATESTYLE", "TZ", "GEQO", "CLIENTENCODING", "HOSTADDR", "PORT", "SERVICE", "TARGETSESSIONATTRS"):
+        os.environ.pop(f"PG{name}", None)
+
+
 @contextmanager
 def _running(
     binaries: Binaries, folder: Path, data: Path, settings: Mapping[str, str], options: Mapping[str, Any]
 ) -> Iterator[Server]:
     """A server whose socket and log are in `folder`, which is removed when it has stopped."""
+    _forget_clients_settings()
     with held(folder, _command(binaries, folder, data, settings), options) as holder:
         server = Server(binaries, folder, Account.current())
         _wait_until_up(server, data, holder)

@@ -314,7 +314,7 @@ def test_a_cancelled_run_does_not_leave_the_status_pending(action: Action, monke
     def stop(*_arguments: object, **_more: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bot.action.rehearse_plan", stop)
+    monkeypatch.setattr("bot.run.embedded_server", stop)
     pull = action.open_pull(GOOD)
 
     with pytest.raises(KeyboardInterrupt):

@@ -10,9 +10,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ import psycopg
 import pytest
 
 from bot.action import github_of, run_action
-from bot.errors import GitHubError
+from bot.errors import GitHubError, SeedError
+from bot.github_client import GitHub
 from bot.journal.opening import open_journal
 from bot.journal.place import Place
 from bot.journal.runs import Journal
@@ -350,6 +353,49 @@ def test_a_runner_that_sleeps_too_long_and_wakes_up_writes_nothing(
     assert len(action.comments()) == 1
 
 
+@pytest.mark.parametrize("shared", [True, False], ids=["one journal", "none"])
+def test_two_that_look_for_the_comment_at_the_same_moment_make_one(
+    action: Action, journal_url: str, monkeypatch: pytest.MonkeyPatch, shared: bool
+) -> None:
+    """The worst interleaving, forced: each has looked and found none before the other makes one."""
+    both_looked = threading.Barrier(2)
+    look = GitHub._own_comment
+
+    def look_together(self: GitHub, number: int, marker: str) -> Any:
+        found = look(self, number, marker)
+        if found is None:
+            with suppress(threading.BrokenBarrierError):
+                both_looked.wait(3 if shared else 20)  # behind a lock they never meet
+        return found
+
+    monkeypatch.setattr(GitHub, "_own_comment", look_together)
+    pull = action.open_pull(BAD)
+    event = action.github.pull_request_event(action.repo, pull)
+    settings = [
+        action_settings(action.environment(event, journal_url=journal_url if shared else "", fail_on=fail_on))
+        for fail_on in ("error", "warning")  # two questions
+    ]
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(lambda one: run_action(one, make_github=github_of, out=io.StringIO()), settings))
+
+    assert len(action.comments()) == 1
+
+
+def test_an_old_commit_run_again_leaves_the_comment_to_the_newer_one(action: Action, journal_url: str) -> None:
+    old = action.open_pull(BAD)
+    action.run_pull(old, journal_url=journal_url)
+    action.run_pull(action.push({**GOOD, "db/migrations/1_email.sql": "SELECT 1;"}), journal_url=journal_url)
+    newest = action.comments()
+
+    event = action.github.pull_request_event(action.repo, old)
+    event["pull_request"]["head"]["sha"] = old.head_sha
+    status, log = action.run(event, journal_url=journal_url)
+
+    assert status == 1
+    assert "has a newer commit" in log
+    assert action.comments() == newest
+
+
 def test_runs_of_two_commits_at_once_make_one_comment(action: Action, journal_url: str) -> None:
     first = action.open_pull(BAD)
     process = action.process(first, journal_url=journal_url)
@@ -417,6 +463,53 @@ def test_its_server_is_restarted_in_the_middle_of_a_run(action: Action, restarta
     assert states(action, pull) == ["pending", "failure"]
     assert len(action.comments()) == 1
     assert len(writes(action)) == 3
+
+
+@pytest.mark.parametrize("failure", ["stop", "continue"])
+def test_an_error_is_told_though_the_journal_is_gone(
+    action: Action, restartable: Restartable, monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    monkeypatch.setattr("bot.journal.opening.PATIENCE_S", 0.3)
+
+    def stop_and_stumble(*_arguments: object, **_more: object) -> None:
+        restartable.stop()
+        raise SeedError("The seed is broken.")
+
+    monkeypatch.setattr("bot.run.embedded_server", stop_and_stumble)
+    pull = action.open_pull(GOOD)
+    status, _log = action.run_pull(pull, journal_url=restartable.url, journal_failure=failure)
+
+    assert (status, states(action, pull)) == (3, ["pending", "error"])
+    assert len(action.comments()) == 1
+
+
+@pytest.mark.parametrize("name", ["migration-rehearsal.json", "summary"])
+def test_the_status_is_set_though_a_file_can_not_be_written(action: Action, journal_url: str, name: str) -> None:
+    (action.workspace / name).mkdir()
+    pull = action.open_pull(GOOD)
+    with suppress(OSError):
+        action.run_pull(pull, journal_url=journal_url)
+
+    assert action.status(pull.head_sha)[1] == "error"
+    assert len(action.comments()) == 1
+
+
+def test_a_waiting_runner_that_is_cancelled_leaves_the_status_alone(action: Action, journal_url: str) -> None:
+    pull = action.open_pull(GOOD)
+    worker = action.process(pull, "status", "after result", "SIGSTOP", journal_url=journal_url)
+    os.waitid(os.P_PID, worker.pid, os.WSTOPPED | os.WNOWAIT)
+    with psycopg.connect(journal_url, autocommit=True) as connection:
+        connection.execute("UPDATE runs SET lease_until = now() + interval '1 hour'")
+    waiter = action.process(pull, program=(str(ROOT / "entrypoint.py"),), journal_url=journal_url)
+    assert waiter.stdout
+    while "waiting for its result" not in waiter.stdout.readline():
+        pass
+    waiter.send_signal(signal.SIGTERM)
+    assert finished(waiter)[0] == 130
+    worker.send_signal(signal.SIGCONT)
+    finished(worker)
+
+    assert states(action, pull) == ["pending", "success"]
 
 
 def test_without_its_journal_it_stops_or_goes_on(action: Action, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -244,6 +244,7 @@ def https_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]
             found = self.path.startswith("/shop.sql.gz")
             self.send_response(200 if found else 404)
             self.send_header("Content-Length", str(len(content) if found else 0))
+            self.send_header("ETag", '"0815"')
             self.send_header("Last-Modified", "Sun, 22 Nov 2026 03:10:00 GMT")
             self.end_headers()
             if found:

@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -83,6 +84,45 @@ def test_a_journal_that_is_away(run: Call, tmp_path: Path, monkeypatch: pytest.M
     assert "hush" not in stopped.err + stopped.out + gone_on.err + gone_on.out
 
 
+def test_libpqs_variables_are_no_part_of_an_answer(run: Call, journal_url: str, tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "1_day.sql").write_text("SELECT '31/01/2024'::date;")
+    statuses = []
+    for style in ("ISO, DMY", "ISO, MDY"):
+        monkeypatch.setenv("PGDATESTYLE", style)
+        monkeypatch.setenv("PGOPTIONS", "-c statement_timeout=1")
+        monkeypatch.setenv("PGPORT", "6000")
+        statuses.append(run("rehearse", "1_day.sql", "--seed", "seed.sql").status)
+
+    assert statuses == [1, 1]
+
+
+def test_a_seed_that_reads_other_files_is_not_taken_for_the_same(run: Call, journal_url: str, tmp_path: Path) -> None:
+    (tmp_path / "users.sql").write_text("CREATE TABLE users (name text); INSERT INTO users VALUES ('a');")
+    (tmp_path / "extra.sql").write_text("\\i users.sql\n")
+    (tmp_path / "3_names.sql").write_text("ALTER TABLE users ALTER name SET NOT NULL;")
+    ask = ("rehearse", "3_names.sql", "--seed", "seed.sql", "--seed-sql", str(tmp_path / "extra.sql"), "--journal", journal_url)
+    first = run(*ask)
+    (tmp_path / "users.sql").write_text("CREATE TABLE users (name text); INSERT INTO users VALUES (NULL);")
+
+    assert (first.status, run(*ask).status) == (0, 1), first.err
+
+
+def test_a_migration_that_reads_a_file_is_rehearsed_each_time(run: Call, journal_url: str, tmp_path: Path) -> None:
+    (tmp_path / "1_load.sql").write_text("COPY orders FROM '/dev/null';")
+    ask = ("rehearse", "1_load.sql", "--seed", "seed.sql", "--journal", journal_url)
+    run(*ask)
+
+    assert "rehearse 1_load.sql" in run(*ask).err
+
+
+def test_a_file_name_that_is_not_utf_8(run: Call, journal_url: str, tmp_path: Path) -> None:
+    name = os.fsdecode(b"1_caf\xe9.sql")
+    (tmp_path / name).write_text("SELECT 1;")
+    statuses = [run("rehearse", name, "--seed", "seed.sql", "--journal", journal_url).status for _time in range(2)]
+
+    assert statuses == [0, 0]
+
+
 # ── journal show, journal prune ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -127,6 +167,12 @@ WRONG = [
     (("sidecar", "--upstream", "https://h"), ""),
     (("sidecar", "--upstream", "x=https://h", "--not-done", "x"), "is no list of HTTP statuses"),
     (("rehearse", "1_good.sql", "--rerun", "again"), "Choose one of: force."),
+    (("journal", "show", "--journal", "/nowhere/at/all"), "There is no journal in /nowhere/at/all"),
+    (("journal", "show", "--limit", "0", "--journal", "host=/nowhere"), "Give 1 or more"),
+    (("journal", "prune", "--older-than", "999999999999", "--journal", "x"), "a hundred years"),
+    (("journal", "show", "--journal", "~nosuchuser/x"), "The home folder in ~nosuchuser/x can't be found"),
+    (("journal", "show", "--journal", "postgresql://bob:abc@hush@127.0.0.1:1/db"), "Write @ as %40"),
+    (("journal", "show", "--journal", "postgresql://bob:pa/hush@127.0.0.1:1/db"), "Write @ as %40"),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -539,6 +540,36 @@ def test_a_lost_journal_stops_or_goes_on_as_it_was_asked(journal_url: str) -> No
 
 def _away(_work: Any) -> Any:
     raise UnreachableError("gone")
+
+
+def test_a_server_that_takes_what_we_send_and_never_answers(journal_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.journal.store.DEADLINE_S", 0.3)
+    with closing(Store(journal_url, patience_s=0.2)) as store:
+        before = time.monotonic()
+        with pytest.raises(UnreachableError):
+            store._patiently_pooled(lambda connection: connection.execute("SELECT pg_sleep(60)"))
+        assert time.monotonic() - before < 30  # not a measure: it came back at all
+
+
+def test_letting_go_late_changes_nothing_of_the_next_holder(journal_url: str) -> None:
+    with opened(journal_url, lease_s=0.3) as stale, opened(journal_url) as fresh:
+        stale._stop.set()
+        old = stale.acquire("k", Kind.REHEARSAL)
+        fresh.acquire("k", Kind.REHEARSAL)
+        old.release()
+
+        assert [run.leased for run in fresh.store.runs()] == [True]
+
+
+def test_the_first_idempotency_key_stays(journal_url: str) -> None:
+    fire = Effects()
+    first, second = replace(POST, key="mine", repeatable=True), replace(POST, key="another", repeatable=True)
+    with opened(journal_url, at=stop_at("after effect")) as journal, pytest.raises(Stop), journal.run("k") as run:
+        run.step(first, fire)
+    with opened(journal_url) as journal, journal.run("k") as run:
+        run.step(second, fire)
+
+    assert fire.keys == ["mine", "mine"]
 
 
 # ── For people ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
