@@ -111,10 +111,10 @@ class GitHub:
             return self._repository.get_commit(branch).sha
 
     def changes(self, pull: PullRequest) -> list[FileChange]:
-        """The files that a change touches: every page of a pull request's listing, or where there is no listing, or it would
-        stop short, the two trees side by side.
+        """The files that a change touches: every page of a pull request's listing, or where there is no listing, it is of a newer
+        commit, or would stop short, the two trees side by side.
         """
-        if pull.number is not None:
+        if pull.number is not None and self.head_sha(pull.number) == pull.head_sha:
             with _explained(f"list the files of pull request {pull.number}"):
                 files = list(self._pull(pull.number).get_files())
             if len(files) < LISTED_FILES:

@@ -24,7 +24,7 @@ def from_plain(kind: type[_Value], plain: Any) -> _Value:
 def _readable(plain: Any) -> Any:
     if isinstance(plain, dict):
         return {key: _readable(item) for key, item in plain.items()}
-    if isinstance(plain, list):
+    if isinstance(plain, (list, tuple)):
         return [_readable(item) for item in plain]
     if isinstance(plain, str):
         return plain.encode("utf-8", errors="backslashreplace").decode("utf-8")

@@ -383,17 +383,17 @@ def test_two_that_look_for_the_comment_at_the_same_moment_make_one(
 
 def test_an_old_commit_run_again_leaves_the_comment_to_the_newer_one(action: Action, journal_url: str) -> None:
     old = action.open_pull(BAD)
+    old_event, old_sha = action.github.pull_request_event(action.repo, old), old.head_sha
     action.run_pull(old, journal_url=journal_url)
     action.run_pull(action.push({**GOOD, "db/migrations/1_email.sql": "SELECT 1;"}), journal_url=journal_url)
     newest = action.comments()
 
-    event = action.github.pull_request_event(action.repo, old)
-    event["pull_request"]["head"]["sha"] = old.head_sha
-    status, log = action.run(event, journal_url=journal_url)
+    status, log = action.run(old_event, journal_url=journal_url)
 
     assert status == 1
     assert "has a newer commit" in log
     assert action.comments() == newest
+    assert action.status(old_sha)[1] == "failure"
 
 
 def test_runs_of_two_commits_at_once_make_one_comment(action: Action, journal_url: str) -> None:

@@ -96,13 +96,13 @@ def test_libpqs_variables_are_no_part_of_an_answer(run: Call, journal_url: str, 
     assert statuses == [1, 1]
 
 
-def test_a_seed_that_reads_other_files_is_not_taken_for_the_same(run: Call, journal_url: str, tmp_path: Path) -> None:
-    (tmp_path / "users.sql").write_text("CREATE TABLE users (name text); INSERT INTO users VALUES ('a');")
-    (tmp_path / "extra.sql").write_text("\\i users.sql\n")
+def test_a_seed_that_reads_other_files_is_not_taken_for_the_same(run: Call, journal_url: str, kept: Path, tmp_path: Path) -> None:
+    (kept / "users.sql").write_text("CREATE TABLE users (name text); INSERT INTO users VALUES ('a');")
+    (tmp_path / "extra.sql").write_text(f"\\i {kept}/users.sql\n")
     (tmp_path / "3_names.sql").write_text("ALTER TABLE users ALTER name SET NOT NULL;")
     ask = ("rehearse", "3_names.sql", "--seed", "seed.sql", "--seed-sql", str(tmp_path / "extra.sql"), "--journal", journal_url)
     first = run(*ask)
-    (tmp_path / "users.sql").write_text("CREATE TABLE users (name text); INSERT INTO users VALUES (NULL);")
+    (kept / "users.sql").write_text("CREATE TABLE users (name text); INSERT INTO users VALUES (NULL);")
 
     assert (first.status, run(*ask).status) == (0, 1), first.err
 
@@ -118,9 +118,9 @@ def test_a_migration_that_reads_a_file_is_rehearsed_each_time(run: Call, journal
 def test_a_file_name_that_is_not_utf_8(run: Call, journal_url: str, tmp_path: Path) -> None:
     name = os.fsdecode(b"1_caf\xe9.sql")
     (tmp_path / name).write_text("SELECT 1;")
-    statuses = [run("rehearse", name, "--seed", "seed.sql", "--journal", journal_url).status for _time in range(2)]
+    done = [run("rehearse", name, "--seed", "seed.sql", "--journal", journal_url) for _time in range(2)]
 
-    assert statuses == [0, 0]
+    assert [one.status for one in done] == [0, 0], done[0].err
 
 
 # ── journal show, journal prune ──────────────────────────────────────────────────────────────────────────────────────────────

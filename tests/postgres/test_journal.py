@@ -538,7 +538,7 @@ def test_a_lost_journal_stops_or_goes_on_as_it_was_asked(journal_url: str) -> No
     assert len(fire.keys) == 1
 
 
-def _away(_work: Any) -> Any:
+def _away(_work: Any, patience_s: float | None = None) -> Any:
     raise UnreachableError("gone")
 
 
