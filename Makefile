@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format clean help
+.PHONY: demo test lint bench format clean help
 
 help:
 	@echo "make demo   a shop database of 1.3 million rows, and a pull request of five migrations rehearsed on it"
 	@echo "make test   every test, against a real PostgreSQL"
 	@echo "make lint   ruff and mypy"
+	@echo "make bench  what the journal costs, measured here (about five minutes; ARGS=--quick: about 20 s)"
 
 $(VENV)/demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -31,7 +32,10 @@ lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --explicit-package-bases tests examples docs
+	$(BIN)/mypy --explicit-package-bases tests examples docs bench
+
+bench: $(VENV)/dev
+	@$(BIN)/python -m bench.journal $(ARGS)
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
