@@ -79,6 +79,7 @@ class GitHub:
         self._workspace = workspace
         self._trees: dict[str, dict[str, str]] = {}
         self._blobs: dict[str, bytes] = {}
+        self._pulls: dict[int, GitHubPull] = {}
 
     def close(self) -> None:
         """Closes the connections."""
@@ -167,7 +168,8 @@ class GitHub:
             return self._repository.compare(pull.base_sha, pull.head_sha).merge_base_commit.sha
 
     def _pull(self, number: int) -> GitHubPull:
-        return self._repository.get_pull(number)
+        """A pull request, of which nobody needs what changes: each asking would be a request."""
+        return self._pulls.get(number) or self._repository.get_pull(number)
 
     # ── Writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -198,9 +200,10 @@ class GitHub:
         return first
 
     def head_sha(self, number: int) -> str:
-        """The newest commit of a pull request."""
+        """The newest commit of a pull request, asked for anew."""
         with _explained(f"ask for pull request {number}"):
-            return self._pull(number).head.sha
+            pull = self._pulls[number] = self._repository.get_pull(number)
+            return pull.head.sha
 
     def shown_comment(self, number: int, marker: str, body: str, *, only_edit: bool = False) -> Json | None:
         """What `sticky_comment` gives, if the pull request shows this very text already."""
