@@ -36,7 +36,7 @@ def open_journal(place: Place, progress: Progress, *, join: bool = False) -> Ite
         except JournalError as error:
             if not place.go_on:
                 raise
-            progress.say(f"going on without a journal: {error.what}")
+            progress.say(f"going on without a journal: {' '.join(error.lines())}")
             journal = NoJournal(error)
         yield journal
 
