@@ -93,7 +93,7 @@ def kept_server(binaries: Binaries, data: Path, lock: int) -> Iterator[Server]:
     account = Account.owning(data)
     if closed := next((parent for parent in data.parents if not account.may_enter(parent)), None):
         raise ServerError(
-            f"The account that PostgreSQL runs as, as root may not run it, may not enter {closed}.",
+            f"PostgreSQL does not run as root, and the account that it runs as may not enter {closed}.",
             advice="Choose a folder that others may enter, or run the program as another user.",
         )
     folder = make_folder("mr-journal-")
