@@ -77,6 +77,8 @@ class Migration:
     text: str
     down: str | None = None
     down_path: str | None = None
+    expect: str | None = None  # queries that must give no row afterwards, from the file `expect_path`
+    expect_path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +141,36 @@ class HeldLock:
 
 
 @dataclass(frozen=True, slots=True)
+class Scan:
+    """A table that a statement read from its beginning to its end, while it held a lock on it that others may wait for."""
+
+    relation: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexWork:
+    """An index that a statement built, rebuilt (another file) or dropped on a table that was there before the migration."""
+
+    table: str
+    name: str
+    change: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What PostgreSQL remarked on a statement; kept are only remarks that its own code makes and that hold no row's value."""
+
+    sqlstate: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class StatementResult:
     """One statement that was run. `sql` has its literals replaced; `rows_affected` is None where the command has no such
-    count; `locks` is None where they could not be read (statements that run outside a transaction).
+    count; `locks` is None where they could not be read. `began_ms` is on the migration's clock. `rewrites` are the relations
+    whose rows it wrote into another file; `lock_timeout_ms` was in force when it took a lock that others wait for (0: none; None:
+    it took no such lock, or it could not be asked).
     """
 
     line: int
@@ -150,12 +179,35 @@ class StatementResult:
     rows_affected: int | None
     locks: tuple[HeldLock, ...] | None
     error: SqlError | None = None
+    began_ms: float = 0.0
+    rewrites: tuple[str, ...] = ()
+    scans: tuple[Scan, ...] = ()
+    indexes: tuple[IndexWork, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    lock_timeout_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockSpan:
+    """One lock mode on one relation that existed before the migration, from the start of the statement that took it to its
+    release, on the migration's clock. `sampled`: seen by looking every few milliseconds, so that the ends are known only so far;
+    without it both are exact.
+    """
+
+    relation: str
+    mode: str
+    began_ms: float
+    ended_ms: float
+    line: int
+    sampled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RelationLock:
     """The strongest lock the migration held on a relation that existed before, from the start of the statement that took it
-    to the end of its transaction, and what that keeps others from: "reads", "writes".
+    to the end of its transaction, and what that keeps others from: "reads", "writes". `reads_blocked_ms` and
+    `writes_blocked_ms` sum all the migration's locks on the relation, moments with two of them counted once. `rows`: in the table,
+    before the migration.
     """
 
     relation: str
@@ -163,6 +215,9 @@ class RelationLock:
     held_ms: float
     blocks: tuple[str, ...]
     line: int
+    reads_blocked_ms: float = 0.0
+    writes_blocked_ms: float = 0.0
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +240,44 @@ class TableChange:
 
 @dataclass(frozen=True, slots=True)
 class ColumnNulls:
-    """NULLs of a column that was added or changed, or whose number of NULLs changed; None: there was no such column then."""
+    """NULLs of a column that was added or changed, or whose number of NULLs changed; None: there was no such column then.
+    `values_before`: its values that were not NULL.
+    """
 
     table: str
     name: str
     nulls_before: int | None
     nulls_after: int | None
+    values_before: int | None = None
+    values_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TypeChange:
+    """A column whose type changed. `values_changed`: of the rows that were there before and still are, how many hold another
+    value now, which the old type tells apart; None where that could not be compared. `compared`: how many were.
+    """
+
+    table: str
+    column: str
+    before: str
+    after: str
+    values_changed: int | None
+    compared: int | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexChange:
+    """An index on a table that was there before: added, dropped, or valid where it was not (and the other way round)."""
+
+    table: str
+    name: str
+    change: str
+    definition: str
+    valid: bool
+    bytes: int | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +298,12 @@ class ConstraintChange:
     rows: int | None = None
     columns: tuple[str, ...] = ()
     line: int | None = None
+    indexed: bool | None = None  # a foreign key's own side, when it was added: whether an index begins with its columns
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaChange:
-    """An object of the catalog that was added, dropped or changed, with its definition before and after."""
+    """An object of the catalog that was added, dropped, renamed or changed, with its definition before and after."""
 
     kind: str
     name: str
@@ -226,12 +314,85 @@ class SchemaChange:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a migration expects of the data after it. Not read yet: a file that holds one gets a finding that says so."""
+    """What a migration expects of the data after it, and whether it is so: a condition that must be true, or a query that must
+    give no row. `path`: the file that holds it, and `line` in that. `detail` says how it failed, without values of rows.
+    """
 
     line: int
     text: str
     passed: bool
     detail: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Data that the way back loses. `rows` of a table, or values that are not NULL of a `column`. `kept_before`: whether it was
+    there before the migration (the round trip lost it), or came with the migration and goes with it.
+    """
+
+    table: str
+    column: str | None
+    lost: int
+    kept_before: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """The way back, tried on another clone: up, down, compare, up again. `restored`: the schema is what it was before; if not,
+    `differences` say where (`before`: before the migration, `after`: after the way back). `empty`: it holds no statement.
+    `rows_lost`: rows that were there before the migration and are not any more. `again`: the up part after the down part; None
+    where it was not come to.
+    """
+
+    path: str
+    outcome: Outcome
+    restored: bool
+    differences: tuple[SchemaChange, ...] = ()
+    rows_lost: int = 0
+    losses: tuple[Loss, ...] = ()
+    duration_ms: float = 0.0
+    empty: bool = False
+    error: SqlError | None = None
+    again: Outcome | None = None
+    again_error: SqlError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SecondRun:
+    """A file that runs outside one transaction, run twice on another clone: what a tool does that starts it anew after a
+    failure half way. `error` is the second run's; `statement`, counted from 1, is where it stopped.
+    """
+
+    outcome: Outcome
+    statement: int | None = None
+    error: SqlError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """An integer column that numbers rows (a sequence fills it, or it is the whole primary key), and how far it has come: the
+    greatest value in it, of the greatest its type can hold.
+    """
+
+    table: str
+    column: str
+    type: str
+    highest: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dependent:
+    """Something that was there before and does not work, or is not there, after a table or column was renamed or dropped.
+    `kind`: view, materialized view, function, policy, trigger; `problem`: "dropped" with it, or "names" what is gone.
+    """
+
+    kind: str
+    name: str
+    problem: str
+    of: str
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,15 +406,23 @@ class Rehearsal:
     transaction: Transaction
     duration_ms: float = 0.0
     wal_bytes: int | None = None
+    disk_bytes: int | None = None  # how much the whole database grew
+    temp_bytes: int | None = None  # written to temporary files
     error: SqlError | None = None
     statements: tuple[StatementResult, ...] = ()
     locks: tuple[RelationLock, ...] = ()
+    lock_spans: tuple[LockSpan, ...] = ()
     tables: tuple[TableChange, ...] = ()
     columns: tuple[ColumnNulls, ...] = ()
+    types: tuple[TypeChange, ...] = ()
     constraints: tuple[ConstraintChange, ...] = ()
+    indexes: tuple[IndexChange, ...] = ()
     schema: tuple[SchemaChange, ...] = ()
+    dependents: tuple[Dependent, ...] = ()
+    keys: tuple[KeyUse, ...] = ()
     expectations: tuple[Expectation, ...] = ()
-    down: None = None  # the way back is not rehearsed yet
+    down: Down | None = None  # None: there is no way back, or it was not come to
+    second_run: SecondRun | None = None  # None: the file runs in one transaction, or was not run twice
     untouched_tables: int = 0
     statements_total: int = 0
 
