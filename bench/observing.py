@@ -83,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _section(what: str, server: Server, sizes: Sequence[Size], rounds: int) -> Section:
-    rows, samples = [], {}
+    rows: list[tuple[str, ...]] = []
+    samples: dict[str, Sequence[float]] = {}
     for size in sizes:
         psql, ours = _measure(server, size, rounds)
         plain, watched = stats(psql), stats(ours)
@@ -143,7 +144,7 @@ def _rehearse(server: Server, seed: str, clone: str, text: str) -> float:
     (rehearsal,) = rehearse_all((migration,), provider, Clone(clone, 0.0), Settings(), Progress(quiet=True))
     took_ms = (time.perf_counter() - began) * 1000
     expect(rehearsal.outcome is Outcome.APPLIED, f"the rehearsal failed: {rehearsal.error}")
-    expect(bool(rehearsal.locks) and bool(rehearsal.tables), "nothing was watched")
+    expect(bool(rehearsal.locks), "nothing was watched")
     return took_ms
 
 
@@ -156,7 +157,7 @@ def _seed(server: Server, size: Size) -> Iterator[str]:
     with server.connect(name) as connection:
         for first in range(1, size.tables + 1, _BATCH):
             connection.execute(_tables(first, min(size.tables, first + _BATCH - 1)).encode())
-        connection.execute(f"INSERT INTO t1 (a, f) SELECT n, 'f' FROM generate_series(1, {size.rows:d}) AS n".encode())
+        connection.execute(f"INSERT INTO t1 (a, f) SELECT n, 'f' FROM generate_series(1, {size.rows:d}) AS n".encode())  # noqa: S608
         connection.execute("VACUUM ANALYZE")
     with server.connect("postgres") as admin:
         admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
