@@ -18,7 +18,7 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
             local = "SET" if rehearsal.transaction is Transaction.NONE else "SET LOCAL"
             yield RULE.found(
                 rehearsal,
-                f"{name(relation(table))} is locked without a lock_timeout: all queries wait behind this statement while it waits",
+                f"{name(relation(table))} is locked without a lock_timeout: queries wait behind this statement while it waits",
                 line=statement.line,
                 measured=0,
                 instead=f"{local} lock_timeout = '5s';  -- before it; then try again",
