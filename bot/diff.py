@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 
-from bot.model import ColumnNulls, ConstraintChange, SchemaChange, TableChange
+from bot.model import ColumnNulls, ConstraintChange, IndexChange, SchemaChange, TableChange
 from bot.postgres.catalog import Column, Constraint, Snapshot, Table
 from bot.postgres.counts import Counts
 
@@ -182,6 +182,20 @@ def constraint_change(constraint: Constraint, change: str, violations: int | Non
         rows=rows,
         columns=tuple(constraint.columns),
     )
+
+
+def index_changes(before: Snapshot, after: Snapshot) -> tuple[IndexChange, ...]:
+    """Indexes of tables that were there and still are: added, dropped, or of another validity."""
+    stay = before.tables.keys() & after.tables.keys()
+    changes = []
+    for oid in sorted(before.indexes.keys() | after.indexes.keys()):
+        was, now = before.indexes.get(oid), after.indexes.get(oid)
+        index = now or was
+        if index is None or index.table_oid not in stay or (was and now and was.valid == now.valid):
+            continue
+        change = "added" if was is None else "dropped" if now is None else "changed"
+        changes.append(IndexChange(after.tables[index.table_oid].name, index.name, change, index.definition, index.valid))
+    return tuple(changes)
 
 
 def untouched(before: Snapshot, after: Snapshot) -> int:

@@ -59,3 +59,14 @@ def size(value: float) -> str:
             break
         value /= 1024
     return f"{value:.0f} {unit}" if unit == "B" or abs(value) >= 100 else f"{value:.1f} {unit}"
+
+
+def parts_of(qualified: str) -> list[str]:
+    """A name as SQL (`public."Odd.Name".id`) -> its parts without their quotes."""
+    found = re.findall(r'"((?:[^"]|"")*)"|([^".]+)', qualified)
+    return [quoted.replace('""', '"') or plain for quoted, plain in found]
+
+
+def last_part(qualified: str) -> str:
+    """The last part of a name as SQL, without quotes: the word by which a statement says it."""
+    return (parts_of(qualified) or [qualified])[-1]

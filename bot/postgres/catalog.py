@@ -20,7 +20,9 @@ _Row = TypeVar("_Row")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; `root` is the OID of the partitioned table it belongs to, or its own."""
+    """A table; `root` is the OID of the partitioned table it belongs to, or its own. `rows` is what the catalog believes: exact
+    directly after a VACUUM, -1 where nobody counted yet.
+    """
 
     oid: int
     name: str
@@ -31,6 +33,7 @@ class Table:
     inserted: int
     updated: int
     deleted: int
+    rows: float = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index with its whole definition."""
+    """An index with its whole definition; another `filenode` means that it was built anew. A partitioned one has none."""
 
     oid: int
     table_oid: int
@@ -55,6 +58,7 @@ class Index:
     table_name: str
     definition: str
     valid: bool
+    filenode: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,11 @@ class Ledger:
                     self.known[table.oid] = count_table(observer, table, by_table.get(table.oid, ()))
         return {oid: self.known[oid] for oid in oids if oid in self.known}
 
+    def rows_known(self, snapshot: Snapshot) -> dict[str, int]:
+        """Rows by name of the tables of a snapshot, without counting: what was counted, or what the last VACUUM found."""
+        known = {table.name: int(table.rows) for table in snapshot.tables.values() if table.rows >= 0}
+        return known | {snapshot.tables[oid].name: c.rows for oid, c in self.known.items() if oid in snapshot.tables}
+
     def after(self, counts: Mapping[int, Counts]) -> None:
         """Keeps what was counted after a migration."""
         self.known.update(counts)

@@ -319,12 +319,6 @@ def test_a_lock_is_held_to_the_commit_not_to_the_end_of_its_statement(stage: Sta
     assert rehearsal.statements[0].duration_ms < lock.held_ms
 
 
-def test_locks_of_statements_outside_a_transaction_are_not_claimed(stage: Stage) -> None:
-    (rehearsal,) = stage.rehearse(SEED, "CREATE INDEX CONCURRENTLY i ON t (b)")
-
-    assert [s.locks for s in rehearsal.statements] == [None]
-
-
 def test_a_migration_is_stopped_at_its_time_limit(stage: Stage) -> None:
     (rehearsal,) = stage.rehearse(SEED, "SELECT pg_sleep(600)", settings=Settings(time_limit_s=0.3))
 

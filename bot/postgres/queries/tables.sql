@@ -8,7 +8,8 @@ SELECT c.oid::bigint AS oid,
        c.relispopulated AS populated,
        pg_catalog.pg_stat_get_tuples_inserted(c.oid) AS inserted,
        pg_catalog.pg_stat_get_tuples_updated(c.oid) AS updated,
-       pg_catalog.pg_stat_get_tuples_deleted(c.oid) AS deleted
+       pg_catalog.pg_stat_get_tuples_deleted(c.oid) AS deleted,
+       c.reltuples::float8 AS rows
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'm')
