@@ -17,7 +17,7 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
         table, columns = name(relation(key.table)), ", ".join(key.columns)
         rows = rows_in_production(rehearsal, policy, key.table) or key.rows or 0
         large = is_large(rehearsal, policy, key.table) or rows >= policy.large_table_rows
-        size = f", {how_many(rehearsal, policy, key.table)}" if large else ""
+        size = f", {how_many(rehearsal, policy, key.table)}," if large else ""
         yield RULE.found(
             rehearsal,
             f"No index of {table}{size} begins with the columns of its foreign key {name(key.name)}: {name(columns)}",

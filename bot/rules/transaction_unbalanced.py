@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bot.model import Finding, Rehearsal, Severity, SqlError
+from bot.model import Finding, Rehearsal, Severity, SqlError, Transaction
 from bot.rules.base import Policy, Rule
 
 _REMARKS = {
@@ -24,8 +24,11 @@ def is_why(error: SqlError) -> bool:
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
     if rehearsal.error and is_why(rehearsal.error):
         yield RULE.found(rehearsal, rehearsal.error.message.rstrip("."), line=rehearsal.error.line)
+    remarks = set(_REMARKS)
+    if rehearsal.transaction is Transaction.IMPLICIT:  # which a BEGIN makes the file's own, without a remark
+        remarks.remove("25001")
     for statement in rehearsal.statements:
-        for state in dict.fromkeys(notice.sqlstate for notice in statement.notices if notice.sqlstate in _REMARKS):
+        for state in dict.fromkeys(notice.sqlstate for notice in statement.notices if notice.sqlstate in remarks):
             yield RULE.found(rehearsal, _REMARKS[state], line=statement.line, severity=Severity.WARNING)
 
 
