@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
+from bot.dependents import line_of
 from bot.model import Rehearsal
-from bot.rules._sql import bare
 from bot.rules.base import Policy
-from bot.words import count
+from bot.words import count, last_part
 
 
 def rows_here(rehearsal: Rehearsal, table: str) -> int:
@@ -39,5 +37,4 @@ def how_many(rehearsal: Rehearsal, policy: Policy, table: str) -> str:
 
 def line_that_says(rehearsal: Rehearsal, qualified: str) -> int | None:
     """The first statement that says a name: a place to point at, where nothing that was observed has one."""
-    word = re.compile(rf"(?<!\w){re.escape(bare(qualified))}(?!\w)", re.IGNORECASE)
-    return next((statement.line for statement in rehearsal.statements if word.search(statement.sql)), None)
+    return line_of(rehearsal.statements, last_part(qualified))

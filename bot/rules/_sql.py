@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import re
 
-_PART = re.compile(r'"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^".]+)')
 
-
-def parts(qualified: str) -> list[str]:
-    """A name quoted as SQL -> its parts, not quoted: `public."Order"` -> public, Order."""
-    return [found["plain"] or found["quoted"].replace('""', '"') for found in _PART.finditer(qualified)]
-
-
-def bare(qualified: str) -> str:
-    """The last part, not quoted: what PostgreSQL's catalog calls it."""
-    return parts(qualified)[-1] if qualified else qualified
+def unquoted(identifier: str) -> str:
+    """One name as PostgreSQL's catalog has it, whether it is quoted or not."""
+    is_quoted = len(identifier) > 1 and identifier[0] == identifier[-1] == '"'
+    return identifier[1:-1].replace('""', '"') if is_quoted else identifier
 
 
 def quoted(identifier: str) -> str:
     """One name, safe in SQL; one that is quoted already stays as it is."""
-    if len(identifier) > 1 and identifier[0] == identifier[-1] == '"':
-        return identifier
-    return '"' + identifier.replace('"', '""') + '"'
+    return '"' + unquoted(identifier).replace('"', '""') + '"'
 
 
 def not_null(table: str, column: str, fill: str) -> str:
     """NOT NULL without a scan that others wait for; `fill` says what is to be filled before."""
-    helper = quoted(f"{bare(column)}_not_null"[:63])
+    helper = quoted(f"{unquoted(column)}_not_null"[:63])
     return (
         f"ALTER TABLE {table} ADD CONSTRAINT {helper} CHECK ({column} IS NOT NULL) NOT VALID;\n"
         f"-- {fill}; then, each in a transaction of its own:\n"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from bot.model import ColumnNulls, Finding, Rehearsal, Severity
 from bot.rules._seen import line_that_says
-from bot.rules._sql import bare
+from bot.rules._sql import unquoted
 from bot.rules.base import Policy, Rule
-from bot.words import count, name, relation
+from bot.words import count, last_part, name, relation
 
 
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
@@ -42,7 +42,7 @@ def _is_computed(rehearsal: Rehearsal, column: ColumnNulls) -> bool:
         for c in rehearsal.schema
         if c.kind == "column" and c.change == "dropped" and "GENERATED ALWAYS AS (" in (c.before or "")
     )
-    return any(c.name.startswith(f"{column.table}.") and bare(c.name) == bare(column.name) for c in gone)
+    return any(c.name.startswith(f"{column.table}.") and last_part(c.name) == unquoted(column.name) for c in gone)
 
 
 def _moved(rehearsal: Rehearsal, gone: ColumnNulls) -> str | None:

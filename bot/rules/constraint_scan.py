@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from bot.model import ConstraintChange, Finding, Rehearsal, Severity, StatementResult
 from bot.rules._seen import how_many, is_large, rows_in_production
-from bot.rules._sql import bare, not_null, not_valid, quoted
+from bot.rules._sql import not_null, not_valid, quoted
 from bot.rules._waits import who_waits
 from bot.rules.base import Policy, Rule
-from bot.words import name, relation
+from bot.words import last_part, name, relation
 
 _PROVEN_BY_INDEX = ("unique", "primary key", "exclusion")
 _PROVEN_BY_SCAN = ("not null", "check", "foreign key")
@@ -50,7 +50,9 @@ def _proofs(rehearsal: Rehearsal) -> Iterator[tuple[ConstraintChange, StatementR
 def _reads_for(constraint: ConstraintChange, statement: StatementResult) -> bool:
     if constraint.table in statement.rewrites or statement.rows_affected is not None:
         return False  # proven in passing; and what has a count of rows is no DDL
-    built = [bare(index.name) for index in statement.indexes if index.table == constraint.table and index.change != "dropped"]
+    built = [
+        last_part(index.name) for index in statement.indexes if index.table == constraint.table and index.change != "dropped"
+    ]
     if constraint.kind in _PROVEN_BY_INDEX:
         return constraint.name in built and not constraint.definition.startswith("CREATE ")
     read = any(scan.relation == constraint.table for scan in statement.scans)

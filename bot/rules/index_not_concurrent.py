@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from bot.model import Finding, IndexWork, Rehearsal, Severity, StatementResult
 from bot.rules._seen import how_many, is_large, rows_in_production
-from bot.rules._sql import bare, concurrently
+from bot.rules._sql import concurrently
 from bot.rules._waits import who_waits
 from bot.rules.base import Policy, Rule
-from bot.words import name, relation
+from bot.words import last_part, name, relation
 
 _ALONE = "  -- in a file of its own, outside a transaction"
 
@@ -39,7 +39,7 @@ def _finding(rehearsal: Rehearsal, policy: Policy, statement: StatementResult, i
 
 def _comes_with_another(rehearsal: Rehearsal, index: IndexWork) -> bool:
     """Whether an index was made for a constraint, or went with a constraint, column or table: CONCURRENTLY is no choice then."""
-    short = bare(index.name)
+    short = last_part(index.name)
     if any(c.table == index.table and c.name == short and not c.definition.startswith("CREATE ") for c in rehearsal.constraints):
         return True
     if index.change != "dropped":
@@ -48,7 +48,7 @@ def _comes_with_another(rehearsal: Rehearsal, index: IndexWork) -> bool:
     if any(c.name == index.table for c in gone):
         return True
     definition = next((i.definition for i in rehearsal.indexes if i.name == index.name), "")
-    columns = (bare(c.name) for c in gone if c.kind == "column" and c.name.startswith(f"{index.table}."))
+    columns = (last_part(c.name) for c in gone if c.kind == "column" and c.name.startswith(f"{index.table}."))
     return any(re.search(rf"(?<!\w){re.escape(column)}(?!\w)", definition) for column in columns)
 
 

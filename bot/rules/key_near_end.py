@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from bot.model import Finding, KeyUse, Rehearsal, Severity
 from bot.rules._seen import line_that_says
-from bot.rules._sql import bare, quoted
+from bot.rules._sql import quoted, unquoted
 from bot.rules.base import Policy, Rule
 from bot.words import name, relation
 
@@ -20,7 +20,7 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
         if used < policy.key_used:
             continue
         percent = math.floor(used * 100)  # 99.99 % is not all of it
-        shown = name(f"{relation(key.table)}.{bare(key.column)}")
+        shown = name(f"{relation(key.table)}.{unquoted(key.column)}")
         yield RULE.found(
             rehearsal,
             f"{shown} ({key.type}) has come to {key.highest:,} of {key.limit:,}: {percent} % of its numbers are used",
@@ -33,7 +33,7 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
 
 
 def _instead(key: KeyUse) -> str:
-    new, old = quoted(f"{bare(key.column)}_new"[:63]), quoted(key.column)
+    new, old = quoted(f"{unquoted(key.column)}_new"[:63]), quoted(key.column)
     return (
         f"ALTER TABLE {key.table} ADD COLUMN {new} bigint;\n"
         f"-- a trigger that sets {new} in every new and changed row; then the old ones, in batches; a unique index;\n"

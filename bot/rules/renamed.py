@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from bot.model import Finding, Rehearsal, SchemaChange, Severity
 from bot.rules._seen import line_that_says
-from bot.rules._sql import bare, quoted
+from bot.rules._sql import quoted
 from bot.rules.base import Policy, Rule
-from bot.words import name, relation
+from bot.words import last_part, name, relation
 
 _KINDS = ("table", "column", "view", "materialized view")
 
@@ -30,7 +30,7 @@ def _instead(change: SchemaChange) -> str | None:
     if change.kind != "table" or not change.before or not change.after or "." not in change.before:
         return None
     return (
-        f"ALTER TABLE {change.before} RENAME TO {quoted(bare(change.after))};\n"
+        f"ALTER TABLE {change.before} RENAME TO {quoted(last_part(change.after))};\n"
         f"CREATE VIEW {change.before} AS TABLE {change.after};  -- in the same transaction; drop it in a later release"
     )
 

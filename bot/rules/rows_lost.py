@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from bot.model import Finding, Rehearsal, Severity, TableChange
 from bot.rules._seen import line_that_says
-from bot.rules._sql import bare, quoted
+from bot.rules._sql import quoted
 from bot.rules.base import Policy, Rule
-from bot.words import count, name, relation
+from bot.words import count, last_part, name, relation
 
 
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
@@ -70,7 +70,7 @@ def _instead(table: TableChange) -> str | None:
     """A table that is renamed can be brought back."""
     if table.rows_after is not None:
         return None
-    kept = quoted(f"{bare(table.name)}_dropped"[:63])
+    kept = quoted(f"{last_part(table.name)}_dropped"[:63])
     return f"ALTER TABLE {table.name} RENAME TO {kept};  -- and DROP it in a later release, when nobody has missed it"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bot.model import Finding, Rehearsal, Severity, StatementResult
 from bot.rules._seen import how_many, is_large, rows_in_production
-from bot.rules._sql import bare, quoted
+from bot.rules._sql import quoted, unquoted
 from bot.rules._waits import wait_for
 from bot.rules.base import Policy, Rule
 from bot.words import duration, name, relation
@@ -42,7 +42,7 @@ def _instead(rehearsal: Rehearsal, table: str) -> str | None:
     """SQL for a column whose type changed, or that was added with a default which differs from row to row."""
     for change in rehearsal.types:
         if change.table == table:
-            old, new = quoted(change.column), quoted(f"{bare(change.column)}_new"[:63])
+            old, new = quoted(change.column), quoted(f"{unquoted(change.column)}_new"[:63])
             return (
                 f"ALTER TABLE {table} ADD COLUMN {new} {change.after};\n"
                 f"-- a trigger that sets {new} in every new and changed row; then the old ones, in batches:\n"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import Finding, Rehearsal, Severity, TypeChange
-from bot.rules._sql import bare, quoted
+from bot.rules._sql import quoted, unquoted
 from bot.rules.base import Policy, Rule
 from bot.words import count, name, relation
 
 
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
     for change in rehearsal.types:
-        what = f"{name(f'{relation(change.table)}.{bare(change.column)}')} from {name(change.before)} to {name(change.after)}"
+        what = f"{name(f'{relation(change.table)}.{unquoted(change.column)}')} from {name(change.before)} to {name(change.after)}"
         if change.values_changed is None:
             message = f"{what}: whether its values are still the same could not be compared"
             yield RULE.found(rehearsal, message, line=change.line, severity=Severity.WARNING)
