@@ -226,7 +226,7 @@ def _run_statement(run: Run, statement: Statement, expired: Callable[[], bool]) 
     try:
         if alone:
             run.begin()
-        run.watch.begin(began_ms, statement.line)
+        run.watch.begin(began_ms, statement.line, statement.sql)
         tag, rows = _execute(run.connection, statement)
         duration_ms = run.now_ms() - began_ms
         with run.looking():

@@ -31,6 +31,7 @@ from bot.model import (
     Rehearsal,
     Report,
     SeedFacts,
+    SqlError,
     Transaction,
     Verdict,
 )
@@ -280,8 +281,18 @@ def _skipped(migration: Migration) -> Rehearsal:
 
 def _without_row_data(rehearsal: Rehearsal) -> Rehearsal:
     """A DETAIL holds values of rows: where it may not be shown, it is not kept either."""
-    statements = tuple(replace(s, error=replace(s.error, detail=None)) if s.error else s for s in rehearsal.statements)
-    return replace(rehearsal, error=replace(rehearsal.error, detail=None) if rehearsal.error else None, statements=statements)
+    down, second = rehearsal.down, rehearsal.second_run
+    return replace(
+        rehearsal,
+        error=_without_detail(rehearsal.error),
+        statements=tuple(replace(s, error=_without_detail(s.error)) if s.error else s for s in rehearsal.statements),
+        down=replace(down, error=_without_detail(down.error), again_error=_without_detail(down.again_error)) if down else None,
+        second_run=replace(second, error=_without_detail(second.error)) if second else None,
+    )
+
+
+def _without_detail(error: SqlError | None) -> SqlError | None:
+    return replace(error, detail=None) if error else None
 
 
 def _look_into_seed(

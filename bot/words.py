@@ -39,9 +39,9 @@ def relation(text: str) -> str:
     return text.removeprefix("public.")
 
 
-def count(number: int, noun: str) -> str:
-    """A number with its noun: `1 row`, `2,187 rows`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun: `1 row`, `2,187 rows`, `2 indexes`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def duration(ms: float) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -76,7 +77,7 @@ def look(connection: psycopg.Connection, oids: Iterable[int]) -> Look | None:
     return _answer(_results(cursor), with_tables=bool(listed))
 
 
-def _results(cursor: psycopg.Cursor[tuple[object, ...]]) -> list[list[tuple[object, ...]]]:
+def _results(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
     """The rows of each question that has rows."""
     results = []
     while True:
@@ -86,22 +87,18 @@ def _results(cursor: psycopg.Cursor[tuple[object, ...]]) -> list[list[tuple[obje
             return results
 
 
-def _answer(results: list[list[tuple[object, ...]]], *, with_tables: bool) -> Look:
-    timeout_ms = milliseconds(str(results[0][0][0]))
+def _answer(results: list[list[tuple[Any, ...]]], *, with_tables: bool) -> Look:
+    timeout_ms = milliseconds(results[0][0][0])
     if not with_tables:
         return Look({}, timeout_ms)
     indexes: dict[int, dict[int, tuple[str, int | None]]] = {}
     for table, oid, name, filenode in results[2]:
-        indexes.setdefault(_int(table), {})[_int(oid)] = (str(name), None if filenode is None else _int(filenode))
-    tables = {}
-    for oid, filenode, size, scans, rows_read in results[1]:
-        file = None if filenode is None else _int(filenode)
-        tables[_int(oid)] = TableState(file, _int(size or 0), _int(scans), _int(rows_read), indexes.get(_int(oid), {}))
+        indexes.setdefault(table, {})[oid] = (name, filenode)
+    tables = {
+        oid: TableState(filenode, size or 0, scans, rows_read, indexes.get(oid, {}))
+        for oid, filenode, size, scans, rows_read in results[1]
+    }
     return Look(tables, timeout_ms)
-
-
-def _int(value: object) -> int:
-    return int(str(value))
 
 
 def milliseconds(setting: str) -> int | None:

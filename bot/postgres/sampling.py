@@ -13,28 +13,46 @@ import psycopg
 
 from bot.postgres.locks import Taken
 
-# The observer does not see relations that the open transaction created: those locks block nobody, and are left out.
-_QUERY = """
-SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), l.mode, c.oid::bigint
-FROM pg_catalog.pg_locks AS l
-JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
+# Relations that are there before the migration: locks on others block nobody, and are left out.
+_RELATIONS = """
+SELECT c.oid::bigint, pg_catalog.format('%I.%I', n.nspname, c.relname)
+FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f', 'S')
+  AND n.nspname !~ '^pg_'
+  AND n.nspname <> 'information_schema'
+"""
+# No join: it is asked after each statement, and a long migration holds thousands of locks, most on what it made itself.
+_LOCKS = """
+SELECT l.relation::bigint, l.mode
+FROM pg_catalog.pg_locks AS l
 WHERE l.pid = %(pid)s
   AND l.granted
   AND l.locktype = 'relation'
-  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
-  AND c.relkind IN ('r', 'p', 'm', 'v', 'f', 'S')
-  AND n.nspname !~ '^pg_'
-  AND n.nspname <> 'information_schema'
+  AND l.database = %(database)s
+  AND l.relation <= %(newest)s
 """
 _PATIENCE_S = 0.015  # a statement in a transaction that is over sooner is not looked at while it runs
 _SHORTEST_S, _LONGEST_S = 0.005, 0.1
 _SHARE = 0.02  # of a statement's time may pass between two looks
 
 
-def read_locks(observer: psycopg.Connection, pid: int) -> set[Taken]:
-    """The locks that a session holds on relations. Raises psycopg.Error."""
-    return {Taken(*row) for row in observer.execute(_QUERY, {"pid": pid}).fetchall()}
+class LockReader:
+    """Reads the locks that one session holds on the relations that there are now."""
+
+    def __init__(self, observer: psycopg.Connection, pid: int) -> None:
+        self._observer = observer
+        self._names: dict[int, str] = dict(observer.execute(_RELATIONS).fetchall())
+        row = observer.execute(
+            "SELECT d.oid::bigint FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()"
+        ).fetchone()
+        assert row is not None  # noqa: S101  the database we are connected to
+        self._which = {"pid": pid, "database": row[0], "newest": max(self._names, default=0)}
+
+    def read(self) -> set[Taken]:
+        """The locks held at this moment. Raises psycopg.Error."""
+        rows = self._observer.execute(_LOCKS, self._which).fetchall()
+        return {Taken(self._names[oid], mode, oid) for oid, mode in rows if oid in self._names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +73,10 @@ class _Statement:
 
 
 class Sampler:
-    """A thread with the observer's connection; it looks while a statement is under way, first often, then less."""
+    """A thread that looks while a statement is under way, first often, then less."""
 
-    def __init__(self, observer: psycopg.Connection, pid: int) -> None:
-        self._observer, self._pid = observer, pid
+    def __init__(self, locks: LockReader) -> None:
+        self._locks = locks
         self._statement: _Statement | None = None
         self._wake = threading.Event()
         self._closed = False
@@ -100,7 +118,7 @@ class Sampler:
             return _PATIENCE_S - ran_s
         at = time.monotonic()
         try:
-            taken = read_locks(self._observer, self._pid)
+            taken = self._locks.read()
         except psycopg.Error:
             return None
         if statement is self._statement:  # else what was seen may be the next one's

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -15,12 +16,26 @@ from bot.model import HeldLock, IndexWork, LockSpan, Notice, Scan
 from bot.postgres.catalog import Snapshot
 from bot.postgres.locks import Held, Taken, works_on
 from bot.postgres.looking import Look, TableState, look
-from bot.postgres.sampling import Sampler, Seen, read_locks
+from bot.postgres.sampling import LockReader, Sampler, Seen
+from bot.words import last_part
 
 # Remarks that PostgreSQL makes by itself, and that quote nothing but the file: a transaction is under way already, there is
 # none, a name is too long.
 _REMARKS = ("25001", "25P01", "42622")
 _MOST_NOTICES = 20
+# Commands that work on what they name, and on nothing else that was locked before; any other may work on all that is held.
+_SAY_WHAT_THEY_MEAN = (
+    "ALTER TABLE",
+    "CREATE INDEX",
+    "DROP INDEX",
+    "CREATE TABLE",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "COPY",
+    "COMMENT",
+)
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +73,11 @@ class _Files:
         else:
             self.tables, self.indexes = dict(self.kept[0]), dict(self.kept[1])
 
+    def words(self, oid: int) -> set[str]:
+        """The names by which a statement may mean a table: its own, its root's, its indexes'."""
+        names = {self.before.tables[oid].name, self.name(oid), *(name for name, _file in self.indexes.get(oid, {}).values())}
+        return {last_part(name).lower() for name in names}
+
     def name(self, oid: int) -> str:
         """A table's name; of a partition, that of the table it belongs to."""
         table = self.before.tables[oid]
@@ -69,13 +89,15 @@ class Watch:
 
     def __init__(self, connection: psycopg.Connection, observer: psycopg.Connection | None, before: Snapshot) -> None:
         self._connection, self._observer = connection, observer
-        self._pid = connection.info.backend_pid
+        self._locks = LockReader(observer, connection.info.backend_pid) if observer else None
         self._held = Held()
+        self._held_oids: set[int] = set()
+        self._named: dict[str, set[int]] = {}  # tables that are held, by the words that mean them; "": none that is a word
         self._files = _Files(before)
         self._notices: list[Notice] = []
-        self._began_ms, self._began, self._line = 0.0, 0.0, 1
+        self._began_ms, self._began, self._line, self._sql = 0.0, 0.0, 1, ""
         self._unflushed = False
-        self._sampler = Sampler(observer, self._pid) if observer else None
+        self._sampler = Sampler(self._locks) if self._locks else None
         connection.add_notice_handler(self._note)
 
     def close(self, now_ms: float) -> None:
@@ -99,10 +121,10 @@ class Watch:
                 self._connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
             self._unflushed = False
 
-    def begin(self, began_ms: float, line: int) -> None:
+    def begin(self, began_ms: float, line: int, statement: str) -> None:
         """A statement is about to be sent."""
         self._notices.clear()
-        self._began_ms, self._began, self._line = began_ms, time.monotonic(), line
+        self._began_ms, self._began, self._line, self._sql = began_ms, time.monotonic(), line, statement
         if self._sampler:
             self._sampler.begin(outside=self._connection.info.transaction_status is TransactionStatus.IDLE)
 
@@ -132,21 +154,40 @@ class Watch:
     def transaction_over(self, now_ms: float, *, committed: bool) -> None:
         """The transaction has ended."""
         self._held.release(now_ms)
+        self._held_oids = set()
         self._files.transaction_over(committed=committed)
 
     def _inside(self, tag: str) -> Facts:
         """Exact: the transaction holds its locks until its end."""
-        assert self._observer is not None  # noqa: S101  asked by the caller
+        assert self._locks is not None  # noqa: S101  asked by the caller
         try:
-            taken = read_locks(self._observer, self._pid)
+            taken = self._locks.read()
         except psycopg.Error:
             self._give_up()
             return Facts(None, notices=tuple(self._notices))
+        known = set(self._held_oids)
         locks = self._held.update(taken, self._began_ms, self._line)
-        worked_on = {lock.oid for lock in taken if works_on(lock.mode) and lock.oid in self._files.tables}
+        held = self._held_oids = {lock.oid for lock in taken if works_on(lock.mode) and lock.oid in self._files.tables}
+        worked_on = held if tag == "LOCK TABLE" else (held - known) | self._meant(held & known, tag)
+        for oid in held - known:
+            self._learn_names(oid)
         fresh = any(works_on(lock.mode) for lock in locks)
         looked = look(self._connection, () if tag == "LOCK TABLE" else worked_on) if worked_on or fresh else None
         return self._facts(locks, looked, tag, asks_timeout=fresh)
+
+    def _learn_names(self, oid: int) -> None:
+        for word in self._files.words(oid):
+            self._named.setdefault(word if _WORD.fullmatch(word) else "", set()).add(oid)
+
+    def _meant(self, held: set[int], tag: str) -> set[int]:
+        """Of tables that were held before, those that a statement may have worked on: to look at all of them each time would
+        make a long migration's watch grow with the square of its length.
+        """
+        if not held or not tag.startswith(_SAY_WHAT_THEY_MEAN):
+            return held
+        said = {word.lower() for word in _WORD.findall(self._sql)}
+        meant = set().union(*(self._named.get(word, set()) for word in said), self._named.get("", set()))
+        return held & meant
 
     def _outside(self, seen: Mapping[Taken, Seen], now_ms: float, tag: str) -> Facts:
         """As far as looking often enough could tell."""
@@ -187,6 +228,7 @@ class Watch:
             if not new_file:
                 indexes += self._index_work(oid, name, state)
             self._files.tables[oid], self._files.indexes[oid] = state.filenode, dict(state.indexes)
+            self._learn_names(oid)
         return Facts(
             locks=locks,
             rewrites=tuple(dict.fromkeys(rewrites)),

@@ -51,6 +51,15 @@ WORK = {
     "a volatile default rewrites": ("ALTER TABLE t ADD c float DEFAULT random()", Work((T,), (Scan(T, ALL),))),
     "a wider integer rewrites": ("ALTER TABLE t ALTER b TYPE bigint", Work((T,), (Scan(T, ALL),))),
     "a type that looks the same inside does not": ("DROP VIEW v; ALTER TABLE t ALTER a TYPE varchar", Work()),
+    "LOCK first": ("LOCK TABLE t; ALTER TABLE t ADD c float DEFAULT random()", Work((T,), (Scan(T, ALL),))),
+    "a table that was changed before": (
+        "ALTER TABLE t ADD c int; SELECT 1; ALTER TABLE child ADD c int; ALTER TABLE t ALTER b TYPE bigint",
+        Work((T,), (Scan(T, ALL),)),
+    ),
+    "an index of a table that was changed before": (
+        "ALTER TABLE t ADD c int; DROP INDEX t_b; CREATE INDEX i ON t (c)",
+        Work((), (Scan(T, ALL),), (IndexWork(T, "public.t_b", "dropped"), IndexWork(T, "public.i", "built"))),
+    ),
     "SET UNLOGGED rewrites": ("ALTER TABLE t SET UNLOGGED", Work((T,), (Scan(T, ALL),))),
     "CLUSTER rewrites": ("CLUSTER t USING t_b", Work((T,), (Scan(T, ALL),))),
     "VACUUM FULL rewrites": ("VACUUM FULL t", Work((T,))),
