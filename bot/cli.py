@@ -182,6 +182,9 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--clone-provider", metavar="P", help="where clones come from (default: embedded)")
     parser.add_argument("--fail-on", metavar="SEVERITY", help="error, warning or never (default: error)")
     parser.add_argument("--large-table-rows", metavar="N", help="tables with fewer rows are small (default: 10000)")
+    parser.add_argument("--max-reads-blocked-ms", metavar="MS", help="how long reads of a table may wait (default: 500)")
+    parser.add_argument("--max-writes-blocked-ms", metavar="MS", help="how long writes of a table may wait (default: 1000)")
+    parser.add_argument("--production-rows", metavar="N|FILE", help="rows of production in all, or a file of its statistics")
     parser.add_argument("--time-limit", metavar="MIN", help="minutes that one migration may take (default: 60)")
     _add_place(parser)
     parser.add_argument(

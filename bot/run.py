@@ -189,7 +189,7 @@ class _Answer:
             clone, notes, rehearsals = self._rehearsed(known)
         else:
             rehearsals = [*(k.rehearsal for k in known), *map(_skipped, plan.migrations[len(known) :])]
-        findings = judge(rehearsals, plan.migrations, plan.problems, Policy(self.settings.large_table_rows))
+        findings = judge(rehearsals, plan.migrations, plan.problems, self._policy(clone))
         return Report(
             verdict=conclude(findings, self.settings.fail_on),
             run=facts,
@@ -198,6 +198,15 @@ class _Answer:
             findings=findings,
             notes=(*notes, f"Layout {plan.reason}.", *self._what_was_known(known)),
             total_ms=round((time.monotonic() - began) * 1000, 3),
+        )
+
+    def _policy(self, clone: CloneFacts) -> Policy:
+        settings = self.settings
+        return Policy(
+            large_table_rows=settings.large_table_rows,
+            reads_blocked_ms=settings.max_reads_blocked_ms,
+            writes_blocked_ms=settings.max_writes_blocked_ms,
+            production=replace(settings.production, rows_here=clone.seed.rows),
         )
 
     # ── What the journal holds ───────────────────────────────────────────────────────────────────────────────────────────
