@@ -183,6 +183,7 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fail-on", metavar="SEVERITY", help="error, warning or never (default: error)")
     parser.add_argument("--large-table-rows", metavar="N", help="tables with fewer rows are small (default: 10000)")
     parser.add_argument("--time-limit", metavar="MIN", help="minutes that one migration may take (default: 60)")
+    parser.add_argument("--way-back", metavar="BOOL", help="`false`: try no down part, and run no file twice (default: true)")
     _add_place(parser)
     parser.add_argument(
         "--journal-failure", metavar="DO", help="when it can't be used: stop (default with a URL) or continue (with a folder)"

@@ -75,6 +75,7 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
         surroundings.servers,
         settings.clone_provider,
         settings.time_limit_s,
+        settings.way_back,
         settings.show_row_data,
     ]
     judged = [settings.fail_on, settings.large_table_rows, plan.reason, [[p.path, p.message] for p in plan.problems]]
@@ -88,4 +89,12 @@ def subject(pull: PullRequest | None) -> str:
 
 
 def _decides(migration: Migration) -> Json:
-    return [migration.path, migration.version, migration.layout, migration.text, migration.down]
+    return [
+        migration.path,
+        migration.version,
+        migration.layout,
+        migration.text,
+        migration.down,
+        migration.expect,
+        migration.expect_path,
+    ]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MARKER = "<!-- migration-rehearsal -->"
 COMMENT_LIMIT = 60_000
 STATUS_LIMIT = 140
+_TRIAL_ERRORS = ("error", "again_error")
 _ICONS = {Verdict.PASS: "✅", Verdict.WARN: "⚠️", Verdict.FAIL: "❌", Verdict.ERROR: "⛔"}
 _FINDING_ICONS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTICE: "ℹ️"}
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>~|$&#!^]|:(?=[\w/+-])|(?<=\bwww)\.|^\d*[-+=.)]")
@@ -42,6 +43,8 @@ def to_json(report: Report, *, show_row_data: bool = False) -> str:
     values = to_plain(report)
     for migration in values["migrations"]:
         errors = [migration["error"], *(s["error"] for s in migration["statements"])]
+        trials = filter(None, (migration["down"], migration["second_run"]))
+        errors += [trial.get(error) for trial in trials for error in _TRIAL_ERRORS]
         for error in filter(None, errors):
             if not show_row_data:
                 error["detail"] = None

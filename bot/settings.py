@@ -40,6 +40,7 @@ INPUTS = (
     Input("fail-on", "error", "Least severity that fails the check: error, warning or never.", "--fail-on"),
     Input("large-table-rows", "10000", "Tables with fewer rows are small: rewriting one is no finding.", "--large-table-rows"),
     Input("time-limit", "60", "Minutes that one migration may take.", "--time-limit"),
+    Input("way-back", "true", "Whether down parts are tried, and files that run in no transaction run twice.", "--way-back"),
     Input("postgres-bin", "", "Folder with PostgreSQL's programs, or `wheel` for the embedded ones.", "--postgres-bin"),
     Input("show-row-data", "false", "Whether DETAIL of errors, which holds row values, may be shown.", "--show-row-data"),
     Input("rerun", "", "`force` rehearses anew what the journal holds already.", "--rerun"),
@@ -67,6 +68,7 @@ class Settings:
     fail_on: str = "error"
     large_table_rows: int = 10_000
     time_limit_s: float = 3600.0
+    way_back: bool = True
     postgres_bin: str | None = None
     show_row_data: bool = False
     force: bool = False
@@ -124,6 +126,7 @@ def settings_from(inputs: Mapping[str, str]) -> Settings:
         fail_on=_one_of(given, "fail-on", FAIL_ON),
         large_table_rows=int(_number(given, "large-table-rows")),
         time_limit_s=min(_number(given, "time-limit"), 10_000) * 60,
+        way_back=_flag(given, "way-back"),
         postgres_bin=given.get("postgres-bin"),
         show_row_data=_flag(given, "show-row-data"),
         force=_one_of(given, "rerun", ("", "force")) == "force",

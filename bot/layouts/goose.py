@@ -36,7 +36,7 @@ def _up(text: str) -> str:
 
 
 def _down(text: str) -> str | None:
-    return section(text, _DOWN, _UP)
+    return section(text, _DOWN, _UP, _NO_TRANSACTION)
 
 
 def _transaction(text: str, script: Script) -> Transaction:

@@ -53,7 +53,7 @@ BAD_DIRECTIVES = {
     "allow table-rewritten": "needs a reason",
     "allow no-such-rule because": "names no rule that can be allowed",
     "allow constraint-broken because": "names no rule that can be allowed",
-    "expect (SELECT true)": "is not understood by this version",
+    "hope (SELECT true)": "is not understood by this version",
 }
 
 
