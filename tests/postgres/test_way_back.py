@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import pytest
 
+from bot.clones import Clone
+from bot.clones.embedded import EmbeddedProvider
+from bot.discovery import plan_files
 from bot.model import Down, Loss, Migration, Outcome, SecondRun, TypeChange
 from bot.settings import Settings
 from tests.fix_postgres import Stage
@@ -142,7 +147,10 @@ LOSES = {
     ),
     "a table dropped": ("DROP TABLE other;", "SELECT 1;", [Loss("public.other", None, 7, kept_before=True)], 7),
     "rows deleted on the way back": (
-        "CREATE TABLE n ();", "DROP TABLE n; DELETE FROM other WHERE id > 5;", [Loss("public.other", None, 2, kept_before=True)], 2,
+        "CREATE TABLE n ();",
+        "DROP TABLE n; DELETE FROM other WHERE id > 5;",
+        [Loss("public.other", None, 2, kept_before=True)],
+        2,
     ),
     "values emptied": ("UPDATE t SET a = NULL WHERE id <= 2;", "SELECT 1;", [Loss("public.t", "a", 2, kept_before=True)], 0),
     "a table that was filled": (
@@ -241,9 +249,14 @@ def test_several_in_a_row_of_which_one_does_not_restore(stage: Stage) -> None:
 
 
 def test_the_shadow_is_carried_along_where_it_is_proven_to_be_as_the_clone(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    clone = stage_provider_clone()
-    monkeypatch.setattr("bot.clones.embedded.EmbeddedProvider.clone", lambda self: made.append(1) or clone(self))
+    made: list[EmbeddedProvider] = []
+    clone = EmbeddedProvider.clone
+
+    def counted(provider: EmbeddedProvider) -> AbstractContextManager[Clone]:
+        made.append(provider)
+        return clone(provider)
+
+    monkeypatch.setattr(EmbeddedProvider, "clone", counted)
 
     def clones(*migrations: Migration) -> int:
         made.clear()
@@ -256,15 +269,7 @@ def test_the_shadow_is_carried_along_where_it_is_proven_to_be_as_the_clone(stage
     assert clones(*(pair(f"SET x.y = 1; CREATE TABLE n{n} ();", f"DROP TABLE n{n};", number=n) for n in (1, 2))) == 2
 
 
-def stage_provider_clone() -> object:
-    from bot.clones.embedded import EmbeddedProvider
-
-    return EmbeddedProvider.clone
-
-
 def test_goose_has_both_parts_in_one_file_and_one_mark_for_both(stage: Stage) -> None:
-    from bot.discovery import plan_files
-
     text = (
         "-- +goose NO TRANSACTION\n-- +goose Up\nCREATE INDEX CONCURRENTLY i ON t (a);\n"
         "-- +goose Down\nDROP INDEX CONCURRENTLY i;\nDROP TABLE nothing;\n"
@@ -386,7 +391,10 @@ MORE_TYPES = {
         [("public.v", "price", 8, 10)],
     ),
     "a table of an earlier migration": (
-        ["CREATE TABLE n (id int PRIMARY KEY, x numeric(9, 3)); INSERT INTO n VALUES (1, 1.5), (2, 2);", "ALTER TABLE n ALTER x TYPE int;"],
+        [
+            "CREATE TABLE n (id int PRIMARY KEY, x numeric(9, 3)); INSERT INTO n VALUES (1, 1.5), (2, 2);",
+            "ALTER TABLE n ALTER x TYPE int;",
+        ],
         [("public.n", "x", 1, 2)],
     ),
     "values that an earlier migration wrote": (
