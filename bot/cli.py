@@ -186,6 +186,7 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-writes-blocked-ms", metavar="MS", help="how long writes of a table may wait (default: 1000)")
     parser.add_argument("--production-rows", metavar="N|FILE", help="rows of production in all, or a file of its statistics")
     parser.add_argument("--time-limit", metavar="MIN", help="minutes that one migration may take (default: 60)")
+    parser.add_argument("--way-back", metavar="BOOL", help="`false`: try no down part, and run no file twice (default: true)")
     _add_place(parser)
     parser.add_argument(
         "--journal-failure", metavar="DO", help="when it can't be used: stop (default with a URL) or continue (with a folder)"
@@ -268,16 +269,26 @@ def _existing(path: str) -> str:
 
 def _around(paths: Sequence[str], base: str | None) -> tuple[list[str], Callable[[str], bytes]]:
     """Every file beside the named ones, and how to read a file: from the base if one is named, else from the disk."""
+    companions = {companion for path in paths for companion in _companions(path)}
     if base is None:
-        return sorted({str(file) for path in map(Path, paths) for file in _beside(path)}), _content
+        return sorted({str(file) for path in map(Path, paths) for file in _beside(path)} | companions), _content
     from bot.git import open_repository  # noqa: PLC0415
 
     repository = open_repository(Path(paths[0]).parent, base)
 
     def read(path: str) -> bytes:
-        return _content(path) if path in paths else repository.read_base(os.path.relpath(path, repository.top))
+        return _content(path) if path in companions.union(paths) else repository.read_base(os.path.relpath(path, repository.top))
 
-    return [os.path.relpath(repository.top / path) for path in repository.base_paths()], read
+    at_base = [os.path.relpath(repository.top / path) for path in repository.base_paths()]
+    return sorted(companions.union(at_base)), read
+
+
+def _companions(path: str) -> list[str]:
+    """The files that belong to a migration, if they are there: its way back and what it expects."""
+    from bot.discovery import expectation_paths  # noqa: PLC0415
+
+    names = [path.removesuffix(".up.sql") + ".down.sql", *expectation_paths(path)]
+    return [name for name in names if Path(name).is_file()]
 
 
 def _beside(path: Path) -> Iterable[Path]:

@@ -239,3 +239,26 @@ def _objects(snapshot: Snapshot, other: Snapshot) -> dict[tuple[object, ...], tu
             text = index.definition + ("" if index.valid else " (invalid)")
             found["index", index.name] = (index.name, text)
     return found
+
+
+def schema_differences(before: Snapshot, after: Snapshot) -> tuple[SchemaChange, ...]:
+    """What is not the same in two schemas, by name: their objects may have been made anew, with other OIDs."""
+    told: list[dict[tuple[str, str], str]] = []
+    for snapshot in (before, after):
+        names = {table.oid: table.name for table in snapshot.tables.values()}
+        found = {(_KINDS[table.kind], table.name): table.kind for table in snapshot.tables.values()}
+        for (oid, _number), c in sorted(snapshot.columns.items()):
+            found["column", f"{names[oid]}.{c.quoted}"] = c.definition + (" NOT NULL" if c.not_null else "")
+            order = found.get(("column order", names[oid]))
+            found["column order", names[oid]] = f"{order}, {c.quoted}" if order else c.quoted
+        found |= {("index", i.name): i.definition + ("" if i.valid else " (invalid)") for i in snapshot.indexes.values()}
+        for k in snapshot.constraints.values():
+            if k.kind != "not null":
+                found[k.kind, f"{k.table_name}.{k.name}"] = k.definition + ("" if k.validated else " (not valid)")
+        told.append(found)
+    was, now = told
+    return tuple(
+        SchemaChange(*key, "added" if key not in was else "dropped" if key not in now else "changed", was.get(key), now.get(key))
+        for key in sorted(was.keys() | now.keys())
+        if was.get(key) != now.get(key)
+    )

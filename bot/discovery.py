@@ -5,11 +5,12 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from bot.errors import MigrationFileError
 from bot.layouts import LAYOUTS, Layout, Name, Part, detect, named
+from bot.layouts.base import is_expectation
 from bot.layouts.plain import PLAIN
 from bot.model import FileChange, FileStatus, HistoryProblem, Migration, Plan
 from bot.sql import BOM, split
@@ -36,9 +37,13 @@ def plan_files(paths: Sequence[str], siblings: Sequence[str], read: Read, layout
     `with_base` is false: on a dump they are not replayed, and what is wrong in an old file is no matter then.
     Raises MigrationFileError for a file that can't be read as text, UsageError for an unknown layout.
     """
+    beside = {*paths, *siblings}
+    paths = _only_migrations(paths)
     texts = {path: decode(path, read(path)) for path in paths}
     chosen = Chosen(named(layout), "as told") if layout else _detect_or_plain(texts)
-    migrations = tuple(_migration(path, chosen.layout, read, [*paths, *siblings]) for path in paths)
+    migrations = tuple(
+        _expecting(_migration(path, chosen.layout, read, [*paths, *siblings]), chosen.layout, beside, read) for path in paths
+    )
     first = chosen.layout.parse(PurePosixPath(paths[0]))
     folder = _folder(paths[0], chosen.layout)
     before = [
@@ -82,7 +87,17 @@ def plan_changes(
     new += [c.path for c in candidates if c.status is FileStatus.MODIFIED and _is_repeatable(c.path, chosen.layout)]
     ups = [path for path, name in _ordered(new, chosen.layout) if name.part in (Part.UP, Part.REPEATABLE)]
     everything = [*(c.path for c in candidates if c.status is not FileStatus.REMOVED), *base_paths]
-    migrations = tuple(_migration(path, chosen.layout, read, everything) for path in ups)
+    changed = {c.path for c in changes}
+    at_head = {*base_paths} - {c.old_path for c in changes} - changed | {
+        c.path for c in changes if c.status is not FileStatus.REMOVED
+    }
+
+    def read_head(path: str) -> bytes:
+        return (read if path in changed else read_base)(path)
+
+    migrations = tuple(
+        _expecting(_migration(path, chosen.layout, read, everything), chosen.layout, at_head, read_head) for path in ups
+    )
     gone = {c.old_path for c in candidates if c.old_path}
     base = tuple(
         _migration(path, chosen.layout, read_base, base_paths)
@@ -94,6 +109,35 @@ def plan_changes(
     )
     problems = tuple(_problems(candidates, chosen.layout, roots))
     return Plan(migrations, base, problems, f"{chosen.layout.name}: {chosen.reason}")
+
+
+def expectation_paths(path: str) -> list[str]:
+    """Where the file with a migration's expectations may be: `0042_x.expect.sql` beside `0042_x.sql`; beside `x.up.sql`
+    `x.up.expect.sql`, or `x.expect.sql`.
+    """
+    stem = path.removesuffix(".sql")
+    return [f"{name}.expect.sql" for name in dict.fromkeys((stem, stem.removesuffix(".up")))]
+
+
+def _expecting(migration: Migration, layout: Layout, there: Set[str], read: Read) -> Migration:
+    """The migration with its expectations, if a file among those that are `there` holds some."""
+    path = next((path for path in expectation_paths(migration.path) if path in there), None)
+    if path is None:
+        return migration
+    text = decode(path, read(path)).removeprefix(BOM)
+    _refuse_what_is_not_sql(path, text, layout)
+    return replace(migration, expect=text, expect_path=path)
+
+
+def _only_migrations(paths: Sequence[str]) -> list[str]:
+    """FILEs without those that hold expectations, which a pattern like `*.sql` names too."""
+    kept = [path for path in paths if not is_expectation(PurePosixPath(path))]
+    if not kept:
+        raise MigrationFileError(
+            f"{paths[0]} holds what a migration expects, and is none.",
+            advice="Name the migration: the file is read with it.",
+        )
+    return kept
 
 
 def _roots(texts: Mapping[str, str], layout: Layout, *, told: bool) -> set[PurePosixPath]:

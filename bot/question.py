@@ -75,6 +75,7 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
         surroundings.servers,
         settings.clone_provider,
         settings.time_limit_s,
+        settings.way_back,
         settings.show_row_data,
     ]
     judged = [
@@ -96,4 +97,5 @@ def subject(pull: PullRequest | None) -> str:
 
 
 def _decides(migration: Migration) -> Json:
-    return [migration.path, migration.version, migration.layout, migration.text, migration.down]
+    ran = [migration.path, migration.version, migration.layout, migration.text, migration.down]
+    return [*ran, migration.expect, migration.expect_path]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,11 +17,12 @@ from bot import dumps, seeds
 from bot.applying import Limits, apply
 from bot.clones import Clone, Provider
 from bot.clones.embedded import SEED, EmbeddedProvider
+from bot.clones.session import Session
 from bot.errors import CloneError, RehearsalError, SeedError
+from bot.further import Further
 from bot.held import scratch_folder
 from bot.journal.runs import Journal, NoJournal, Steps
 from bot.journal.steps import Recorded
-from bot.layouts import named
 from bot.model import (
     CloneFacts,
     Migration,
@@ -46,6 +47,7 @@ from bot.question import ANNOUNCE, Question, Surroundings, question_of
 from bot.rehearsal import catch_up, rehearse
 from bot.rules import Policy, judge
 from bot.settings import Settings
+from bot.shadow import OUR_MACHINE, Done, Shadow
 from bot.sql import split
 from bot.verdict import conclude
 from bot.words import count, without_values
@@ -54,7 +56,6 @@ _EXTENSION = re.compile(r'create\s+extension\s+(?:if\s+not\s+exists\s+)?(?:"(?P<
 # Serialization failure and deadlock, not enough of something, a lock not got, a time limit: the next time it may be otherwise.
 _OF_THE_MOMENT = ("40", "53", "55P03", "57")
 _READS_FILES = re.compile(r"copy\b[^;]*\bfrom\s+(?:program\b|'|e')|pg_read_|pg_ls_|lo_import|dblink|file_fdw", re.IGNORECASE)
-_OUR_MACHINE = ("53100", "53200", "53400", "58030")  # disk_full, out_of_memory, configuration_limit_exceeded, io_error
 
 
 class Effects(Protocol):
@@ -113,8 +114,15 @@ def rehearse_plan(
 
 def _is_of_the_moment(report: Report, plan: Plan) -> bool:
     """Whether the next time it may be otherwise, though nothing changed that the key names."""
-    hit_a_limit = any(m.error and m.error.sqlstate.startswith(_OF_THE_MOMENT) for m in report.migrations)
+    hit_a_limit = any(e.sqlstate.startswith(_OF_THE_MOMENT) for m in report.migrations for e in _errors(m))
     return hit_a_limit or any(_READS_FILES.search(migration.text) for migration in (*plan.base, *plan.migrations))
+
+
+def _errors(rehearsal: Rehearsal) -> list[SqlError]:
+    """Every error of a rehearsal, also of what was tried besides."""
+    down, second = rehearsal.down, rehearsal.second_run
+    found = [rehearsal.error, down and down.error, down and down.again_error, second and second.error]
+    return [error for error in found if error]
 
 
 def error_report(error: RehearsalError, pull: PullRequest | None = None, url: str | None = None) -> Report:
@@ -350,7 +358,7 @@ def _replay(server: Server, base: tuple[Migration, ...], settings: Settings, pro
     if not base:
         return
     limits = Limits(settings.time_limit_s)
-    with progress.step(f"apply {count(len(base), 'migration')} of the base"), _Session(lambda: server.connect(SEED)) as session:
+    with progress.step(f"apply {count(len(base), 'migration')} of the base"), Session(lambda: server.connect(SEED)) as session:
         for migration in base:
             if error := apply(migration, session.for_file(migration), None, limits).error:
                 raise SeedError(
@@ -358,29 +366,6 @@ def _replay(server: Server, base: tuple[Migration, ...], settings: Settings, pro
                     why="Without a seed the base branch's migrations are run from the first to the last to make one.",
                     advice="Give a dump as seed, or mend the history so that it replays on an empty database.",
                 )
-
-
-class _Session:
-    """The connection that a tool runs its files on: one for all, or a new one for each; never more than one is open."""
-
-    def __init__(self, connect: Callable[[], psycopg.Connection]) -> None:
-        self._connect = connect
-        self._connection: psycopg.Connection | None = None
-
-    def __enter__(self) -> _Session:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        if self._connection:
-            self._connection.close()
-
-    def for_file(self, migration: Migration) -> psycopg.Connection:
-        """The connection for a file."""
-        if self._connection and not named(migration.layout).one_session:
-            self._connection.close()
-            self._connection = None
-        self._connection = self._connection or self._connect()
-        return self._connection
 
 
 def rehearse_all(
@@ -397,30 +382,38 @@ def rehearse_all(
     """
     limits = Limits(settings.time_limit_s)
     failed = False
-    with provider.observe(clone) as observer:
+
+    def look() -> psycopg.Connection:
+        return provider.observe(clone)
+
+    with look() as observer:
         snapshot = take_snapshot(observer)
     ledger = Ledger(snapshot, provider.open_seed)
-    with _Session(lambda: provider.connect(clone)) as session:
+    with Session(lambda: provider.connect(clone)) as session, Shadow(migrations, provider, limits, progress) as shadow:
+        further = Further(provider, clone, shadow, progress, trials=settings.way_back)
         if known:
             with progress.step(f"apply {count(len(known), 'migration')} rehearsed before"):
                 before = migrations[: len(known)]
-                snapshot = catch_up(before, session.for_file, lambda: provider.observe(clone), snapshot, ledger, limits)
-        for migration in migrations[len(known) :]:
+                snapshot = catch_up(before, session.for_file, look, snapshot, ledger, limits)
+        further.begin()
+        for number, migration in enumerate(migrations[len(known) :], start=len(known)):
             if failed:
                 yield _skipped(migration)
                 continue
             connection = session.for_file(migration)
+            earlier, held = snapshot, ledger.copy()
             try:
-                rehearsal, snapshot = rehearse(
-                    migration, connection, lambda: provider.observe(clone), snapshot, ledger, limits, progress
-                )
+                rehearsal, snapshot = rehearse(migration, connection, look, earlier, ledger, limits, progress)
+                if rehearsal.outcome is Outcome.APPLIED:
+                    done = Done(number, migration, rehearsal, earlier, snapshot, held, ledger, look)
+                    rehearsal = further.look_into(done)
             except psycopg.Error as error:
                 raise CloneError(
                     f"The clone could not be looked at after {migration.path}.",
                     why=f"{type(error).__name__}: {without_values(str(error).strip())[-300:]}",
                     advice="A migration can end the server's connections, or lock its catalog and not let go.",
                 ) from error
-            if rehearsal.error and rehearsal.error.sqlstate in _OUR_MACHINE:
+            if rehearsal.error and rehearsal.error.sqlstate in OUR_MACHINE:
                 raise CloneError(
                     f"This machine could not carry {migration.path}: {rehearsal.error.message}",
                     why="That is no answer about the migration.",

@@ -59,6 +59,7 @@ INPUTS = (
         "--production-rows",
     ),
     Input("time-limit", "60", "Minutes that one migration may take.", "--time-limit"),
+    Input("way-back", "true", "Whether down parts are tried, and files that run in no transaction run twice.", "--way-back"),
     Input("postgres-bin", "", "Folder with PostgreSQL's programs, or `wheel` for the embedded ones.", "--postgres-bin"),
     Input("show-row-data", "false", "Whether DETAIL of errors, which holds row values, may be shown.", "--show-row-data"),
     Input("rerun", "", "`force` rehearses anew what the journal holds already.", "--rerun"),
@@ -89,6 +90,7 @@ class Settings:
     max_writes_blocked_ms: float = 1000.0
     production: Production = Production()  # noqa: RUF009  frozen
     time_limit_s: float = 3600.0
+    way_back: bool = True
     postgres_bin: str | None = None
     show_row_data: bool = False
     force: bool = False
@@ -149,6 +151,7 @@ def settings_from(inputs: Mapping[str, str]) -> Settings:
         max_writes_blocked_ms=_number(given, "max-writes-blocked-ms"),
         production=_production(given.get("production-rows", "")),
         time_limit_s=min(_number(given, "time-limit"), 10_000) * 60,
+        way_back=_flag(given, "way-back"),
         postgres_bin=given.get("postgres-bin"),
         show_row_data=_flag(given, "show-row-data"),
         force=_one_of(given, "rerun", ("", "force")) == "force",

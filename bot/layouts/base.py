@@ -75,6 +75,11 @@ class Layout:
     placeholder: re.Pattern[str] | None = None
 
 
+def is_expectation(path: PurePosixPath) -> bool:
+    """Whether a file holds what the migration beside it expects, and is none itself."""
+    return path.name.endswith(".expect.sql")
+
+
 _OUTSIDE_ONLY = (
     "create database",
     "drop database",

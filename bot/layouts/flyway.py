@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from bot.layouts.base import HistoryTable, Layout, Name, Part, ToolRefusal, refuses_transaction
+from bot.layouts.base import HistoryTable, Layout, Name, Part, ToolRefusal, is_expectation, refuses_transaction
 from bot.model import Transaction
 from bot.sql import Script
 
@@ -19,6 +19,8 @@ _PARTS = {"V": Part.UP, "U": Part.DOWN, "B": Part.BASELINE}
 
 
 def _parse(path: PurePosixPath) -> Name | None:
+    if is_expectation(path):
+        return None
     if found := _VERSIONED.fullmatch(path.name):
         numbers = [int(n) for n in re.split(r"[._]", found["version"])]
         while len(numbers) > 1 and numbers[-1] == 0:  # 1.0 is 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from bot.layouts.base import HistoryTable, Layout, Name, ToolRefusal, section
+from bot.layouts.base import HistoryTable, Layout, Name, ToolRefusal, is_expectation, section
 from bot.model import Transaction
 from bot.sql import Script
 
@@ -22,7 +22,9 @@ _NO_TRANSACTION = re.compile(r"^--\s*\+goose\s+no\s+transaction\b", re.IGNORECAS
 
 def _parse(path: PurePosixPath) -> Name | None:
     found = _FILE.fullmatch(path.name)
-    return Name(found["version"], (int(found["version"]), path.name)) if found else None
+    if not found or is_expectation(path):
+        return None
+    return Name(found["version"], (int(found["version"]), path.name))
 
 
 def _evidence(path: PurePosixPath, text: str) -> str | None:
@@ -36,7 +38,7 @@ def _up(text: str) -> str:
 
 
 def _down(text: str) -> str | None:
-    return section(text, _DOWN, _UP)
+    return section(text, _DOWN, _UP, _NO_TRANSACTION)
 
 
 def _transaction(text: str, script: Script) -> Transaction:

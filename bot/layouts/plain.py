@@ -7,14 +7,14 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from bot.layouts.base import Layout, Name, number, single_unless_refused
+from bot.layouts.base import Layout, Name, is_expectation, number, single_unless_refused
 
 _FILE = re.compile(r"(?P<version>[0-9]+(?:[._][0-9]+)*)(?P<rest>[^0-9].*)?\.sql", re.DOTALL)
 
 
 def _parse(path: PurePosixPath) -> Name | None:
     found = _FILE.fullmatch(path.name)
-    if not found or path.name.endswith((".down.sql", ".expect.sql")):
+    if not found or path.name.endswith(".down.sql") or is_expectation(path):
         return None
     numbers = tuple(n for n in map(number, re.split(r"[._]", found["version"])) if n is not None)
     return Name(found["version"], (numbers, path.name))

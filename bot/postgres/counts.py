@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 
@@ -59,17 +59,27 @@ class Ledger:
     seed: Snapshot
     open_seed: Callable[[], AbstractContextManager[psycopg.Connection]]
     known: dict[int, Counts] = field(default_factory=dict)
+    seeded: dict[int, Counts] = field(default_factory=dict)  # counted in the seed
+
+    def copy(self) -> Ledger:
+        """What it knows now, and goes on to know when the next migration is told to the original."""
+        return replace(self, known=dict(self.known))
+
+    def untouched(self, oid: int) -> bool:
+        """Whether a table is as it is in the seed."""
+        return oid in self.seed.tables and oid not in self.known
 
     def before(self, oids: Iterable[int]) -> dict[int, Counts]:
         """Counts by OID; tables that did not exist are left out."""
         oids = set(oids)
-        unknown = [self.seed.tables[oid] for oid in oids if oid not in self.known and oid in self.seed.tables]
+        unknown = [self.seed.tables[oid] for oid in oids if self.untouched(oid) and oid not in self.seeded]
         if unknown:
             by_table = columns_by_table(self.seed)
             with self.open_seed() as observer:
                 for table in unknown:
-                    self.known[table.oid] = count_table(observer, table, by_table.get(table.oid, ()))
-        return {oid: self.known[oid] for oid in oids if oid in self.known}
+                    self.seeded[table.oid] = count_table(observer, table, by_table.get(table.oid, ()))
+        counts = self.seeded | self.known
+        return {oid: counts[oid] for oid in oids if oid in counts}
 
     def rows_known(self, snapshot: Snapshot) -> dict[str, int]:
         """Rows by name of the tables of a snapshot, without counting: what was counted, or what the last VACUUM found."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 import pytest
 
 from bot.discovery import decode, plan_changes, plan_files
 from bot.errors import MigrationFileError
+from bot.layouts import LAYOUTS, Layout
 from bot.model import FileChange, FileStatus, Plan
 
 A, M, D, R = FileStatus.ADDED, FileStatus.MODIFIED, FileStatus.REMOVED, FileStatus.RENAMED
@@ -170,3 +172,87 @@ def test_a_byte_order_mark_is_dropped_where_the_tool_drops_it() -> None:
 
 def test_decode_takes_what_is_utf8() -> None:
     assert decode("x", "ä\r\n".encode()) == "ä\r\n"
+
+
+# ── Expectations ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# migration -> the file beside it that holds what it expects
+EXPECTATIONS = {
+    "db/migrations/0042_x.sql": "db/migrations/0042_x.expect.sql",
+    "m/1_x.up.sql": "m/1_x.up.expect.sql",
+    "m/2_x.up.sql": "m/2_x.expect.sql",
+    "db/V1_2__x.sql": "db/V1_2__x.expect.sql",
+    "db/R__x.sql": "db/R__x.expect.sql",
+    "prisma/migrations/1_x/migration.sql": "prisma/migrations/1_x/migration.expect.sql",
+    "goose/migrations/3_x.sql": "goose/migrations/3_x.expect.sql",
+}
+
+
+def text_of(path: str) -> str:
+    return "-- +goose Up\nSELECT 1;" if path.startswith("goose") else f"SELECT '{path}'"
+
+
+@pytest.mark.parametrize(("path", "beside"), EXPECTATIONS.items())
+@pytest.mark.parametrize("where", ["added too", "untouched", "changed"])
+def test_what_a_migration_expects_stands_beside_it(path: str, beside: str, where: str) -> None:
+    def read(at: str) -> bytes:
+        assert not (at == beside and where == "untouched"), "it is not among what the head was asked for"
+        return text_of(at).encode()
+
+    def read_base(at: str) -> bytes:
+        assert where == "untouched"
+        return text_of(at).encode()
+
+    statuses = {"added too": [FileChange(beside, A)], "changed": [FileChange(beside, M)], "untouched": []}
+    found = plan_changes(
+        [FileChange(path, A), *statuses[where]], [] if where == "added too" else [beside], read, read_base, with_base=False
+    )
+
+    (migration,) = found.migrations
+    assert (migration.path, migration.expect, migration.expect_path) == (path, text_of(beside), beside)
+    assert found.problems == ()
+
+
+@pytest.mark.parametrize(("path", "beside"), EXPECTATIONS.items())
+def test_what_a_named_file_expects(path: str, beside: str) -> None:
+    def read(at: str) -> bytes:
+        return text_of(at).encode()
+
+    found = [plan_files([path], [path, beside], read, None), plan_files([path, beside], [], read, None)]
+
+    assert [(m.path, m.expect_path, m.expect) for p in found for m in p.migrations] == [(path, beside, text_of(beside))] * 2
+    assert [p.base for p in found] == [(), ()]
+
+
+@pytest.mark.parametrize("beside", EXPECTATIONS.values())
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_expectations_are_no_migration_in_any_layout(layout: Layout, beside: str) -> None:
+    assert layout.parse(PurePosixPath(beside)) is None
+    assert layout.evidence(PurePosixPath(beside), "-- +goose Up") is None
+
+
+def test_expectations_that_go_with_the_change_are_not_read() -> None:
+    changes = [
+        FileChange("migrations/1_x.sql", A),
+        FileChange("migrations/1_x.expect.sql", D),
+        FileChange("migrations/y.expect.sql", R, "migrations/2_y.expect.sql"),
+    ]
+
+    found = plan([*changes, FileChange("migrations/2_y.sql", A)], ["migrations/1_x.expect.sql", "migrations/2_y.expect.sql"])
+
+    assert [(m.path, m.expect) for m in found.migrations] == [("migrations/1_x.sql", None), ("migrations/2_y.sql", None)]
+
+
+def test_expectations_alone_are_nothing_to_rehearse() -> None:
+    found = plan([FileChange("db/V1__x.expect.sql", M)], ["db/V1__x.sql", "db/V1__x.expect.sql"])
+
+    assert (found.migrations, found.problems) == ((), ())
+    with pytest.raises(MigrationFileError, match=r"m/1_x\.expect\.sql holds what a migration expects"):
+        plan_files(["m/1_x.expect.sql"], [], lambda _path: b"SELECT 1", None)
+
+
+def test_expectations_that_can_not_be_read_are_named() -> None:
+    texts = {"1.sql": b"SELECT 1;", "1.expect.sql": b"SELECT 1;\n\\d t\n"}
+
+    with pytest.raises(MigrationFileError, match=r"1.expect.sql:2: \\d is a command of psql"):
+        plan_files(["1.sql"], list(texts), texts.__getitem__, None)

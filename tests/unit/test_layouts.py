@@ -86,7 +86,7 @@ def test_gooses_parts_keep_their_line_numbers() -> None:
     goose = named("goose")
 
     assert goose.up(text) == "-- +goose NO TRANSACTION\n\nSELECT 1;\n\n\n"
-    assert goose.down(text) == "\n\n\n\nSELECT 2;\n"
+    assert goose.down(text) == "-- +goose NO TRANSACTION\n\n\n\nSELECT 2;\n"  # the mark is for both
     assert goose.down("-- +goose Up\nSELECT 1;") is None
 
 

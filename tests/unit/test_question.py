@@ -29,6 +29,7 @@ DIFFERENT = [
     ({"plan": replace(PLAN, migrations=(TWO, ONE))}, True),
     ({"plan": replace(PLAN, migrations=(replace(ONE, text="SELECT 1; "), TWO))}, True),
     ({"plan": replace(PLAN, migrations=(replace(ONE, layout="goose"), TWO))}, True),
+    ({"plan": replace(PLAN, migrations=(replace(ONE, expect="SELECT 1"), TWO))}, True),
     ({"plan": replace(PLAN, problems=(HistoryProblem("m/0.sql", "edited"),))}, True),
     ({"plan": replace(PLAN, base=())}, False),  # with a dump as seed the base's files are not run
     ({"plan": replace(PLAN, base=()), "around": replace(AROUND, seed="")}, True),
@@ -37,6 +38,7 @@ DIFFERENT = [
     ({"around": replace(AROUND, seed_sql="sha256:rows")}, True),
     ({"around": replace(AROUND, servers="18.0")}, True),
     ({"settings": replace(SETTINGS, time_limit_s=1.0)}, True),
+    ({"settings": replace(SETTINGS, way_back=False)}, True),
     ({"settings": replace(SETTINGS, fail_on="warning")}, True),
     ({"settings": replace(SETTINGS, large_table_rows=1)}, True),
     ({"settings": replace(SETTINGS, max_reads_blocked_ms=1.0)}, True),

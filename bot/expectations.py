@@ -1,0 +1,90 @@
+"""What a migration expects of the data after it: conditions in its directives, and queries in the file beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from bot.applying import _message
+from bot.model import Expectation, Migration
+from bot.sql import Statement, redacted, split
+from bot.words import count
+
+_MOST_ROWS = 100_000
+_BOOLEAN = 16  # the OID of pg_catalog.bool
+_QUERIES = ("select", "with", "values", "table")
+
+
+def check_expectations(migration: Migration, connect: Callable[[], psycopg.Connection], limit_ms: int) -> tuple[Expectation, ...]:
+    """Asks whether all is as a migration that was applied expects it. `connect` opens a connection as the migration's role; each
+    expectation has its own, so that none can change what another one sees.
+    """
+    found = []
+    for directive in split(migration.text).directives if "rehearsal:" in migration.text else ():
+        if directive.verb == "expect":
+            detail = _asked(connect, limit_ms, directive.text, _condition)
+            found.append(Expectation(directive.line, directive.text, detail is None, detail, migration.path))
+    for statement in split(migration.expect or "").statements:
+        if not (statement.begins(*_QUERIES) or statement.sql.startswith("(")):
+            detail = f"it is no query, and was not run: only {', '.join(_QUERIES).upper()} are asked"
+        else:
+            detail = _asked(connect, limit_ms, statement.sql, _query)
+        found.append(Expectation(statement.line, _shown(statement), detail is None, detail, migration.expect_path))
+    return tuple(found)
+
+
+def _shown(statement: Statement) -> str:
+    return redacted(statement.sql)
+
+
+def _asked(
+    connect: Callable[[], psycopg.Connection], limit_ms: int, text: str, ask: Callable[[psycopg.Connection, str], str | None]
+) -> str | None:
+    """What is wrong, or None. It is asked in a transaction that can write nothing, and that is rolled back."""
+    with connect() as connection, _reading(connection, limit_ms):
+        try:
+            return ask(connection, text)
+        except psycopg.errors.QueryCanceled:
+            return f"it took longer than {limit_ms / 1000:g} s, the limit set for it"
+        except psycopg.Error as error:
+            if connection.closed:
+                raise  # it can't be looked at any more: no answer
+            return _message(error, text)
+
+
+@contextmanager
+def _reading(connection: psycopg.Connection, limit_ms: int) -> Iterator[None]:
+    connection.execute("BEGIN READ ONLY")
+    connection.execute(f"SET LOCAL statement_timeout = {limit_ms}".encode())
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.rollback()
+            connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")  # what was read here is not the next one's doing
+
+
+def _condition(connection: psycopg.Connection, text: str) -> str | None:
+    # The line break keeps a comment at its end from swallowing the parenthesis. Asked for as binary, PostgreSQL takes it as one
+    # statement and refuses more.
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT (\n{text}\n)".encode(), binary=True)
+        rows = cursor.fetchmany(2)
+        assert cursor.description is not None  # noqa: S101  a SELECT has columns
+        if cursor.description[0].type_code != _BOOLEAN:
+            return "it is no condition: it is neither true nor false"
+        if len(rows) != 1:
+            return "it gives more than one answer" if rows else "it gives no answer"
+        return {True: None, False: "it is false"}.get(rows[0][0], "it is NULL, neither true nor false")
+
+
+def _query(connection: psycopg.Connection, text: str) -> str | None:
+    """Counts the rows where they are: none is fetched."""
+    connection.execute(f"DECLARE rehearsal NO SCROLL CURSOR FOR {text}".encode())
+    moved = connection.execute(f"MOVE FORWARD {_MOST_ROWS + 1} IN rehearsal".encode()).statusmessage or ""
+    rows = int(moved.rpartition(" ")[2] or 0)
+    if rows == 0:
+        return None
+    return f"more than {count(_MOST_ROWS, 'row')}" if rows > _MOST_ROWS else count(rows, "row")

@@ -1,0 +1,122 @@
+"""The shadow: a second clone, in the state before the migration under rehearsal, for what would spoil the first one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+
+import psycopg
+
+from bot.applying import Applied, Limits, apply
+from bot.clones import Clone, Provider
+from bot.clones.session import Session
+from bot.errors import CloneError
+from bot.model import Migration, Rehearsal, SqlError
+from bot.postgres.catalog import Snapshot, take_snapshot
+from bot.postgres.counts import Ledger
+from bot.progress import Progress
+from bot.words import count, without_values
+
+OUR_MACHINE = ("53100", "53200", "53400", "58030")  # disk_full, out_of_memory, configuration_limit_exceeded, io_error
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A migration that was applied on the clone, the `number` (from 0) among those rehearsed: its snapshots before and after,
+    what tables held before it, and `look`, which opens a connection for looking at the clone.
+    """
+
+    number: int
+    migration: Migration
+    rehearsal: Rehearsal
+    before: Snapshot
+    after: Snapshot
+    held_before: Ledger
+    held_after: Ledger
+    look: Callable[[], psycopg.Connection]
+
+
+class Shadow:
+    """A second clone, made when it is first needed, and made anew when its state is not known or not wanted any more.
+
+    What can't be done with it raises CloneError or psycopg.Error; neither says anything about a migration.
+    """
+
+    def __init__(self, migrations: Sequence[Migration], provider: Provider, limits: Limits, progress: Progress) -> None:
+        self._migrations, self._provider, self._progress = migrations, provider, progress
+        self.limits = limits
+        self._stack = ExitStack()
+        self._clone: Clone | None = None
+        self._session = Session(self.connect)
+        self._applied = 0
+
+    def __enter__(self) -> Shadow:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.discard()
+
+    def discard(self) -> None:
+        """Throws the clone away: its state is of no use any more. The next one who needs it gets a new one."""
+        self._session.close()
+        self._clone, self._applied = None, 0
+        self._stack.close()
+
+    def bring_to(self, number: int) -> None:
+        """Sees to it that just the first `number` migrations are applied on it, as their tool would, without watching."""
+        if self._clone is None or self._applied > number:
+            self.discard()
+            with self._progress.step("make a second clone", only_if_long=True):
+                self._clone = self._stack.enter_context(self._provider.clone())
+        missing = self._migrations[self._applied : number]
+        if not missing:
+            return
+        with self._progress.step(f"apply {count(len(missing), 'migration')} on the second clone", only_if_long=True):
+            for migration in missing:
+                self._applied += 1
+                if error := apply(migration, self._session.for_file(migration), None, self.limits).error:
+                    self.discard()
+                    raise CloneError(f"{migration.path}:{error.line} fails on a second clone: {error.message}")
+
+    def run(self, migration: Migration) -> Applied:
+        """Runs a migration, or a way back, on a connection of its own, as a tool does that is started anew for it. The caller
+        knows what state that leaves.
+        """
+        self._session.close()
+        with self.connect() as connection:
+            done = apply(migration, connection, None, self.limits)
+        if done.error and done.error.sqlstate in OUR_MACHINE:
+            raise CloneError(f"This machine could not carry it: {done.error.message}")
+        return done
+
+    def connect(self) -> psycopg.Connection:
+        """A connection as the migration's role."""
+        return self._provider.connect(self._there())
+
+    def look(self) -> psycopg.Connection:
+        """A connection for looking."""
+        return self._provider.observe(self._there())
+
+    def open_seed(self) -> AbstractContextManager[psycopg.Connection]:
+        """A connection for looking at the untouched seed."""
+        return self._provider.open_seed()
+
+    def snapshot(self) -> Snapshot:
+        """Its catalog as it is now."""
+        with self.look() as observer:
+            return take_snapshot(observer)
+
+    def _there(self) -> Clone:
+        if self._clone is None:
+            raise CloneError("There is no second clone.")
+        return self._clone
+
+
+def not_tried(error: CloneError | psycopg.Error, line: int = 1) -> SqlError:
+    """Why a trial on the shadow could not be made: that is no answer about the migration, and no reason to lose one."""
+    if isinstance(error, CloneError):
+        said, sqlstate = " ".join(filter(None, (error.what, error.why))), ""
+    else:
+        said, sqlstate = without_values(str(error).strip())[-300:] or type(error).__name__, error.sqlstate or ""
+    return SqlError(sqlstate, f"It could not be tried: {said}", line)

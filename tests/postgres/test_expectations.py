@@ -1,0 +1,139 @@
+"""What a migration expects of the data after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bot.model import Expectation, Migration, Outcome, Rehearsal
+from bot.rules import Policy, judge
+from tests.fix_cli import Run
+from tests.fix_postgres import Stage
+
+SEED = """
+CREATE TABLE t (id int PRIMARY KEY, email text);
+INSERT INTO t SELECT n, 'secret' || n FROM generate_series(1, 40) AS n;
+CREATE SEQUENCE s;
+CREATE FUNCTION writes() RETURNS int LANGUAGE sql AS 'DELETE FROM t RETURNING id';
+CREATE FUNCTION raises() RETURNS int LANGUAGE sql AS 'SELECT email::int FROM t';
+"""
+
+
+def rehearsed(stage: Stage, text: str, expect: str | None = None) -> Rehearsal:
+    migration = Migration("1_x.sql", "1", "plain", text, expect=expect, expect_path="1_x.expect.sql" if expect else None)
+    (rehearsal,) = stage.rehearse_migrations(SEED, (migration,))
+    return rehearsal
+
+
+# condition -> what is said of it, None if it holds
+CONDITIONS = {
+    "(SELECT count(*) FROM t) = 40": None,
+    "true -- and a comment": None,
+    "NOT EXISTS (SELECT FROM t WHERE email IS NULL)": None,
+    "(SELECT count(*) FROM t) = 41": "it is false",
+    "NULL": "it is no condition: it is neither true nor false",
+    "(SELECT count(*) FROM t) = NULL": "it is NULL, neither true nor false",
+    "(SELECT true FROM t WHERE false)": "it is NULL, neither true nor false",
+    "1": "it is no condition: it is neither true nor false",
+    "generate_series(1, 2) = 1": "it gives more than one answer",
+    "": 'syntax error at or near ")"',
+    "SELECT true": None,
+    "id = 1 FROM t": 'syntax error at or near "FROM"',
+    "true); DELETE FROM t; SELECT (true": "cannot insert multiple commands into a prepared statement",
+    "nothing > 1": 'column "nothing" does not exist',
+    "(SELECT count(*) FROM nowhere) = 1": 'relation "nowhere" does not exist',
+    "raises() = 1": "invalid input syntax for type integer: …",
+    "writes() = 1": "cannot execute DELETE in a read-only transaction",
+    "nextval('s') = 1": "cannot execute nextval() in a read-only transaction",
+}
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_a_condition(stage: Stage, condition: str) -> None:
+    found = rehearsed(stage, f"SELECT 1;\n-- rehearsal: expect {condition}")
+
+    said = CONDITIONS[condition]
+    assert found.expectations == (Expectation(2, condition, said is None, said, "1_x.sql"),)
+
+
+# query -> what is said of it, None if it gives no row
+QUERIES = {
+    "SELECT id FROM t WHERE email IS NULL": None,
+    "WITH a AS (SELECT 1 AS x) SELECT FROM a WHERE x > 1": None,
+    "(SELECT 1 WHERE false)": None,
+    "SELECT id FROM t WHERE id > 39": "1 row",
+    "TABLE t": "40 rows",
+    "VALUES (1), (2)": "2 rows",
+    "SELECT FROM generate_series(1, 100000)": "100,000 rows",
+    "SELECT FROM generate_series(1, 1000000)": "more than 100,000 rows",
+    "SELECT nothing FROM t": 'column "nothing" does not exist',
+    "SELECT email::int FROM t": "invalid input syntax for type integer: …",
+    "SELECT id FROM t FOR UPDATE": "cannot execute SELECT FOR UPDATE in a read-only transaction",
+    "SELECT writes()": "cannot execute DELETE in a read-only transaction",
+    "DELETE FROM t": "it is no query, and was not run: only SELECT, WITH, VALUES, TABLE are asked",
+    "COMMIT": "it is no query, and was not run: only SELECT, WITH, VALUES, TABLE are asked",
+    "WITH d AS (DELETE FROM t RETURNING 1) TABLE d": "DECLARE CURSOR must not contain data-modifying statements in WITH",
+}
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_query_of_the_file_beside(stage: Stage, query: str) -> None:
+    found = rehearsed(stage, "SELECT 1;", f"-- what must not be\n{query};")
+
+    (expectation,) = found.expectations
+    said = QUERIES[query]
+    assert (expectation.line, expectation.passed, expectation.detail) == (2, said is None, said)
+    assert expectation.path == "1_x.expect.sql"
+
+
+def test_each_is_asked_for_itself_of_what_the_migration_left(stage: Stage) -> None:
+    text = "-- rehearsal: expect (SELECT count(*) FROM t) = 0\nDELETE FROM t;\n-- rehearsal: expect broken(\n"
+
+    found = rehearsed(stage, text, "SELECT 1 / 0;\nSELECT * FROM t;\n\nSELECT 'secret', 7 WHERE true;")
+
+    assert [(e.line, e.passed) for e in found.expectations] == [(1, True), (3, False), (1, False), (2, True), (4, False)]
+    assert found.expectations[-1].text == "SELECT $1, $2 WHERE true"
+
+
+def test_there_are_none_for_what_failed_or_was_skipped(stage: Stage) -> None:
+    found = stage.rehearse(SEED, "SELECT 1 / 0;\n-- rehearsal: expect true", "-- rehearsal: expect true")
+
+    assert [(r.outcome, r.expectations) for r in found] == [(Outcome.FAILED, ()), (Outcome.SKIPPED, ())]
+
+
+def test_they_leave_no_trace_in_the_next_rehearsal(stage: Stage) -> None:
+    found = stage.rehearse(SEED, "-- rehearsal: expect (SELECT count(*) FROM t) = 40\nSELECT 1;", "SELECT 1;")
+
+    assert (found[1].tables, found[1].schema) == ((), ())
+
+
+def test_a_directive_that_expects_is_understood(stage: Stage) -> None:
+    migration = Migration("m.sql", "1", "plain", "-- rehearsal: expect true\nSELECT 1;")
+
+    assert judge((), (migration,), (), Policy()) == ()
+
+
+def test_a_time_limit(stage: Stage) -> None:
+    from bot.expectations import check_expectations
+
+    seed = stage.server
+    migration = Migration(
+        "m.sql", "1", "plain", "-- rehearsal: expect pg_sleep(9) IS NULL", expect="SELECT pg_sleep(9)", expect_path="e"
+    )
+
+    found = check_expectations(migration, lambda: seed.connect("postgres"), 50)
+
+    assert [e.detail for e in found] == ["it took longer than 0.05 s, the limit set for it"] * 2
+
+
+@pytest.mark.parametrize("named", [["1_good.sql"], ["./1_good.sql"], ["1_good.sql", "1_good.expect.sql"]])
+def test_on_the_command_line(run: Callable[..., Run], tmp_path: Path, named: list[str]) -> None:
+    (tmp_path / "1_good.expect.sql").write_text("SELECT id FROM orders WHERE total IS NULL;\nSELECT id FROM orders")
+
+    done = run("rehearse", *named, "--seed", "seed.sql", "--format", "json")
+
+    (migration,) = json.loads(done.out)["migrations"]
+    assert [(e["line"], e["passed"], e["detail"]) for e in migration["expectations"]] == [(1, True, None), (2, False, "90 rows")]
