@@ -41,10 +41,18 @@ def _wrong(rehearsal: Rehearsal, down: Down) -> Iterator[str]:
 
 
 def _named(differences: tuple[SchemaChange, ...]) -> str:
+    """The first differences, tables before what is in them; what belongs to a table that came or went is told with it."""
     how = {"added": "is left", "dropped": "is missing", "changed": "is another", "renamed": "has another name"}
-    said = [f"{d.kind} {name(relation(d.name))} {how.get(d.change, d.change)}" for d in differences[:_MOST_NAMED]]
-    more = len(differences) - _MOST_NAMED
-    return ", ".join(said or ["it differs"]) + (f", and {more} more" if more > 0 else "")
+    tables = [d for d in differences if d.kind == "table"]
+    whole = {d.name for d in tables}
+    others = [d for d in differences if d.kind != "table" and d.name not in whole and not _is_in(d.name, whole)]
+    told = [f"{d.kind} {name(relation(d.name))} {how.get(d.change, d.change)}" for d in (*tables, *others)]
+    more = len(told) - _MOST_NAMED
+    return ", ".join(told[:_MOST_NAMED] or ["it differs"]) + (f", and {more} more" if more > 0 else "")
+
+
+def _is_in(what: str, tables: set[str]) -> bool:
+    return any(what.startswith(f"{table}.") for table in tables)
 
 
 def _lost(loss: Loss) -> str:

@@ -13,17 +13,18 @@ from bot.words import count, duration, name, relation
 
 
 def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
-    """One finding for each statement that takes such a lock: of its locks the one under which most is done."""
-    worst: dict[int, Finding] = {}
+    """One finding, of the lock that blocks most: what runs under it runs under weaker ones as well."""
+    worst: tuple[tuple[int, float], Finding] | None = None
     for span in rehearsal.lock_spans:
         number = taker(rehearsal, span)
         if number is None or not blocks(span.mode) or not is_large(rehearsal, policy, span.relation):
             continue
         found = _finding(rehearsal, policy, span, number)
-        if found and (number not in worst or (found.measured or 0) > (worst[number].measured or 0)):
-            worst[number] = found
-    # Work under two locks is told once, of the first.
-    yield from [worst[number] for number in sorted(worst)][:1]
+        weight = (len(blocks(span.mode)), found.measured or 0.0) if found else (0, 0.0)
+        if found and (worst is None or weight > worst[0]):
+            worst = (weight, found)
+    if worst:
+        yield worst[1]
 
 
 def _finding(rehearsal: Rehearsal, policy: Policy, span: LockSpan, number: int) -> Finding | None:

@@ -307,6 +307,21 @@ CASES: list[tuple[str, Rehearsal, list[tuple[str, str]]]] = [
     ),
     (
         "down-incomplete",
+        rehearsal(
+            down=down(
+                restored=False,
+                differences=(
+                    SchemaChange("column", "public.states.name", "added", None, "text"),
+                    SchemaChange("column order", "public.states", "added", None, "name"),
+                    SchemaChange("index", "public.states_pkey", "added", None, "x"),
+                    SchemaChange("table", "public.states", "added", None, "r"),
+                ),
+            )
+        ),
+        [("warning", "schema: table `states` is left, index `states_pkey` is left")],
+    ),
+    (
+        "down-incomplete",
         rehearsal(down=down(again=Outcome.FAILED, again_error=error("42P07"))),
         [("warning", "migration fails: no")],
     ),
