@@ -26,8 +26,8 @@ from bot.model import (
     TableChange,
 )
 from bot.postgres.afterwards import functions_naming, indexed, keys, usage
-from bot.postgres.catalog import Snapshot, take_snapshot
-from bot.postgres.counts import Counts, Ledger, columns_by_table, count_table, next_xid
+from bot.postgres.catalog import Snapshot, read_constraints, take_snapshot
+from bot.postgres.counts import Counts, Ledger, count_table, next_xid
 from bot.postgres.locks import strongest
 from bot.postgres.violations import count_violations
 from bot.progress import Progress
@@ -114,9 +114,8 @@ def catch_up(
         touched = diff.touched(before, after) | diff.altered_columns(before, after).keys()
         if any(_HIDES_ITS_TRACES.search(migration.text) for migration in migrations):
             touched = before.tables.keys() | after.tables.keys()
-        columns = columns_by_table(after)
         there = sorted(touched & after.tables.keys())
-        ledger.after({oid: count_table(observer, after.tables[oid], columns.get(oid, ())) for oid in there})
+        ledger.after({oid: count_table(observer, after.tables[oid], after.columns.of(oid)) for oid in there})
     return after
 
 
@@ -156,10 +155,9 @@ def _facts(observer: psycopg.Connection, change: _Change, ledger: Ledger, limits
     changed = change.touched | diff.altered_columns(before, after).keys()
     was = ledger.before(changed)
     rows_before = ledger.rows_known(before)
-    columns = columns_by_table(after)
     now: dict[int, Counts] = {}
     for oid in sorted(changed & after.tables.keys()):
-        now[oid] = count_table(observer, after.tables[oid], columns.get(oid, ()), since_xid=change.since_xid)
+        now[oid] = count_table(observer, after.tables[oid], after.columns.of(oid), since_xid=change.since_xid)
     ledger.after(now)
     schema = diff.schema_changes(before, after)
     worked_on = change.touched | {oid for oid, table in after.tables.items() if table.name in _locked(run.watch.spans())}
@@ -177,11 +175,13 @@ def _facts(observer: psycopg.Connection, change: _Change, ledger: Ledger, limits
 
 def _constraints(observer: psycopg.Connection, change: _Change, limits: Limits, run: Run) -> tuple[ConstraintChange, ...]:
     changes = diff.constraint_changes(change.before, change.after)
+    there = {c.table_oid for c, how in changes if how != "dropped"}
+    whole = read_constraints(observer, there) if there else {}
     keys_added = [c.oid for c, how in changes if c.kind == "foreign key" and how == "added"]
     has_index = indexed(observer, keys_added) if keys_added else {}
     told = []
-    for constraint, how in changes:
-        counted = None
+    for found, how in changes:
+        constraint, counted = whole.get(found.key, found), None
         if how != "dropped" and not constraint.validated:
             counted = count_violations(observer, constraint, limit_ms=limits.count_ms, default_path=True)
         one = diff.constraint_change(constraint, how, counted.violations if counted else None, counted.rows if counted else None)
@@ -205,7 +205,7 @@ def _merged(
     refused: tuple[ConstraintChange, ...], changed: tuple[ConstraintChange, ...], before: Snapshot
 ) -> tuple[ConstraintChange, ...]:
     """What was refused, then what changed; an invalid index that a refused one left is told once, as added."""
-    names = {(c.table_name, c.name) for c in before.constraints.values()}
+    names = {(c.table_name, c.name) for c in before.constraints.values()} if refused else set()
     told = [replace(c, change="added") if (c.table, c.name) not in names else c for c in refused]
     again = {(c.table, c.name) for c in told}
     return (*told, *(c for c in changed if (c.table, c.name) not in again))
