@@ -132,14 +132,20 @@ def column_nulls(
     there = sorted((counted[0].keys() | counted[1].keys()) & before.tables.keys() & after.tables.keys())
     for key in (key for oid in there for key in _keys(before, after, oid)):
         oid, number = key
-        nulls_before = counted[0][oid].nulls.get(number) if oid in counted[0] and key in before.columns else None
-        nulls_after = counted[1][oid].nulls.get(number) if oid in counted[1] and key in after.columns else None
+        nulls_before, values_before = _nulls(counted[0].get(oid) if key in before.columns else None, number)
+        nulls_after, values_after = _nulls(counted[1].get(oid) if key in after.columns else None, number)
         is_altered = number in altered.get(oid, ())
         if (nulls_before, nulls_after) == (None, None) or not (is_altered or nulls_before != nulls_after):
             continue
         column = after.columns.get(key) or before.columns[key]
-        changes.append(ColumnNulls(after.tables[oid].name, column.name, nulls_before, nulls_after))
+        changes.append(ColumnNulls(after.tables[oid].name, column.name, nulls_before, nulls_after, values_before, values_after))
     return tuple(changes)
+
+
+def _nulls(counts: Counts | None, number: int) -> tuple[int | None, int | None]:
+    """How many rows hold NULL in a column, and how many a value."""
+    nulls = counts.nulls.get(number) if counts else None
+    return (None, None) if counts is None or nulls is None else (nulls, counts.rows - nulls)
 
 
 def _keys(before: Snapshot, after: Snapshot, oid: int) -> list[tuple[int, int]]:
