@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 from psycopg.errors import QueryCanceled
@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus
 
 from bot.layouts import named
 from bot.layouts.base import ToolRefusal, refuses_transaction
-from bot.model import ConstraintChange, Migration, SqlError, StatementResult, Transaction
+from bot.model import ConstraintChange, Migration, Notice, SqlError, StatementResult, Transaction
 from bot.postgres.catalog import Snapshot
 from bot.postgres.violations import broken_at_commit, diagnose
 from bot.postgres.watch import Facts, Watch
@@ -245,10 +245,24 @@ def _run_statement(run: Run, statement: Statement, expired: Callable[[], bool]) 
         elif alone:
             _end_everything(run.connection)
         raise _explained(run, statement, error) from error
+    facts = _as_implied(run, statement, facts)
     _note_block(run, statement)
     run.results.append(_result(statement, began_ms, duration_ms, rows, facts))
     if not run.in_block():
         run.transaction_over(committed=tag != "ROLLBACK")
+
+
+def _as_implied(run: Run, statement: Statement, facts: Facts) -> Facts:
+    """What PostgreSQL remarks on a file sent as one simple query. The transaction is implied there and begun by us here: BEGIN
+    takes it over without a word, and COMMIT is told that there is none (EndTransactionBlock in its source).
+    """
+    if run.transaction is not Transaction.IMPLICIT or run.one_query or run.explicit:
+        return facts
+    if statement.begins(*_BEGINS):
+        return replace(facts, notices=tuple(n for n in facts.notices if n.sqlstate != "25001"))
+    if statement.begins(*_ENDS[:4]) and "to" not in statement.words[:3]:
+        return replace(facts, notices=(*facts.notices, Notice("25P01", "there is no transaction in progress")))
+    return facts
 
 
 def _result(

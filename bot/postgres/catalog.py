@@ -233,7 +233,7 @@ class Constraints(Mapping[tuple[int, str, str], Constraint]):
         declared: Iterable[_Declared] = (),
         indexes: Iterable[_IndexRow] = (),
     ) -> None:
-        self._tables, self._columns = tables or {}, columns or Columns()
+        self._tables, self._columns = tables or {}, Columns() if columns is None else columns  # asked for its truth, it reads all
         self._rows: dict[int, list[_Declared | _IndexRow]] = {}
         partitions_too = ("c", "f")  # an index constraint that a partition has from its table is told by the table
         for row in declared:
@@ -329,8 +329,8 @@ def take_snapshot(observer: psycopg.Connection) -> Snapshot:
         observer.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         tables = {t.oid: t for t in _rows(observer, "tables", Table)}
         columns = Columns(dict(observer.execute(query("columns")).fetchall()))
-        indexes = [_IndexRow._make(row) for row in observer.execute(query("indexes"))]
-        declared = [_Declared._make(row) for row in observer.execute(query("constraint_definitions"))]
+        indexes = [_IndexRow._make(row) for row in observer.execute(query("indexes")).fetchall()]
+        declared = [_Declared._make(row) for row in observer.execute(query("constraint_definitions")).fetchall()]
         objects = sorted(_objects(observer, "rarities"), key=lambda o: o.kind != "schema")  # a home comes before what is in it
         for name in ("relations", "types", "routines"):
             objects += _objects(observer, name)
@@ -340,7 +340,7 @@ def take_snapshot(observer: psycopg.Connection) -> Snapshot:
         ):
             objects += _objects(observer, "subscriptions")
         objects += _objects(observer, "remarks")
-        members = {row[0] for row in observer.execute(query("members"))}
+        members = {row[0] for row in observer.execute(query("members")).fetchall()}
     return Snapshot(
         tables,
         columns,
@@ -351,7 +351,7 @@ def take_snapshot(observer: psycopg.Connection) -> Snapshot:
 
 
 def _objects(observer: psycopg.Connection, name: str) -> list[Object]:
-    return [Object._make(row) for row in observer.execute(query(name))]
+    return [Object._make(row) for row in observer.execute(query(name)).fetchall()]
 
 
 def _own(objects: Iterable[Object], members: set[str]) -> dict[str, Object]:
@@ -397,7 +397,7 @@ def read_constraints(connection: psycopg.Connection, only: Iterable[int] | None 
         chosen = ", ".join(str(int(oid)) for oid in only) or "0"
         text = text.replace(b"AND true -- only some tables", f"AND c.oid IN ({chosen}) --".encode())
     with connection.cursor(row_factory=class_row(Constraint)) as cursor:
-        return {c.key: c for c in cursor.execute(text)}
+        return {c.key: c for c in cursor.execute(text).fetchall()}
 
 
 def _rows(connection: psycopg.Connection, name: str, row: type[_Row]) -> list[_Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bot.model import Finding, Rehearsal, Severity, SqlError, Transaction
+from bot.model import Finding, Rehearsal, Severity, SqlError
 from bot.rules.base import Policy, Rule
 
 _REMARKS = {
@@ -12,7 +12,7 @@ _REMARKS = {
         "The file begins a transaction where one is under way: this BEGIN does nothing, and the COMMIT that belongs to it ends "
         "the transaction that its tool began; what follows is outside"
     ),
-    "25P01": "The file ends a transaction where there is none: this does nothing, each statement before was committed by itself",
+    "25P01": "The file ends a transaction that it did not begin: what stands before is committed by itself, not with the rest",
 }
 
 
@@ -24,11 +24,8 @@ def is_why(error: SqlError) -> bool:
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
     if rehearsal.error and is_why(rehearsal.error):
         yield RULE.found(rehearsal, rehearsal.error.message.rstrip("."), line=rehearsal.error.line)
-    remarks = set(_REMARKS)
-    if rehearsal.transaction is Transaction.IMPLICIT:  # which a BEGIN makes the file's own, without a remark
-        remarks.remove("25001")
     for statement in rehearsal.statements:
-        for state in dict.fromkeys(notice.sqlstate for notice in statement.notices if notice.sqlstate in remarks):
+        for state in dict.fromkeys(notice.sqlstate for notice in statement.notices if notice.sqlstate in _REMARKS):
             yield RULE.found(rehearsal, _REMARKS[state], line=statement.line, severity=Severity.WARNING)
 
 

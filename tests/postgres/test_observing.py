@@ -215,6 +215,9 @@ NOTICES = {
     "a name too long": (f"CREATE TABLE {'x' * 70} ()", "plain", ["42622"]),
     "BEGIN inside a transaction": ("BEGIN; SELECT 1; COMMIT", "plain", ["25001"]),
     "COMMIT without one": ("COMMIT", "golang-migrate", ["25P01"]),
+    "COMMIT in a simple query without BEGIN": ("SELECT 1; COMMIT; SELECT 2", "golang-migrate", ["25P01"]),
+    "BEGIN in a simple query": ("SELECT 1; BEGIN; SELECT 2; COMMIT", "golang-migrate", []),
+    "BEGIN twice in a simple query": ("BEGIN; BEGIN; COMMIT", "golang-migrate", ["25001"]),
     "what a migration says itself is not kept": ("DO $$ BEGIN RAISE NOTICE 'row %', 1; RAISE WARNING 'row'; END $$", "plain", []),
 }
 

@@ -268,12 +268,7 @@ CASES: list[tuple[str, Rehearsal, list[tuple[str, str]]]] = [
     ("statement-fails", rehearsal(error=error("25001", "VACUUM cannot run inside a transaction block")), [("error", "VACUUM")]),
     ("transaction-unbalanced", rehearsal(error=error("25001", "VACUUM cannot run inside a transaction block")), []),
     ("transaction-unbalanced", rehearsal(ran(0, 1, notices=(Notice("25001", "x"),))), [("warning", "this BEGIN does nothing")]),
-    ("transaction-unbalanced", rehearsal(ran(0, 1, notices=(Notice("25P01", "x"),) * 2)), [("warning", "this does nothing")]),
-    (
-        "transaction-unbalanced",  # the file's own BEGIN in one simple query makes its transaction, without a remark
-        rehearsal(ran(0, 1, notices=(Notice("25001", "x"),)), transaction=Transaction.IMPLICIT),
-        [],
-    ),
+    ("transaction-unbalanced", rehearsal(ran(0, 1, notices=(Notice("25P01", "x"),) * 2)), [("warning", "committed by itself")]),
     (
         "identifier-truncated",
         rehearsal(ran(0, 1, notices=(Notice("42622", 'identifier "abc" will be truncated to "ab"'),))),
