@@ -38,6 +38,8 @@ CONDITIONS = {
     "(SELECT count(*) FROM t) = NULL": "it is NULL, neither true nor false",
     "(SELECT true FROM t WHERE false)": "it is NULL, neither true nor false",
     "1": "it is no condition: it is neither true nor false",
+    "'infinity'::timestamptz": "it is no condition: it is neither true nor false",
+    "pg_terminate_backend(pg_backend_pid())": "terminating connection due to administrator command",
     "generate_series(1, 2) = 1": "it gives more than one answer",
     "": 'syntax error at or near ")"',
     "SELECT true": None,
