@@ -340,7 +340,8 @@ def test_a_fault_of_ours_is_no_failed_migration_and_tells_no_data(action: Action
 def test_what_a_migration_expects_is_read_beside_it(action: Action, untouched: bool) -> None:
     beside = {"db/migrations/1_total.expect.sql": "SELECT id FROM orders;"}
     if untouched:
-        action.repo.commit_to("main", BASE_FILES | beside)
+        action.base = action.repo.commit(BASE_FILES | beside, parent=action.base)
+        action.repo.set_branch("main", action.base)
     pull = action.open_pull(GOOD | beside)
 
     action.run_pull(pull)
