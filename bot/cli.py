@@ -247,7 +247,7 @@ def _plan_folder(folders: Sequence[str], settings: Settings) -> Plan:
     if len(folders) > 1:
         raise UsageError("A folder stands alone.", advice="Name one folder, or files.")
     folder = Path(folders[0])
-    files = [str(path) for path in sorted(folder.rglob("*.sql")) if path.is_file()]
+    files = [str(path) for path in sorted({*folder.rglob("*.sql"), *folder.rglob("*.expect")}) if path.is_file()]
     changes = [FileChange(path, FileStatus.ADDED) for path in files]
     plan = plan_changes(changes, [], _content, _content, layout=settings.layout, folders=[str(folder)])
     if not plan.migrations:

@@ -112,11 +112,12 @@ def plan_changes(
 
 
 def expectation_paths(path: str) -> list[str]:
-    """Where the file with a migration's expectations may be: `0042_x.expect.sql` beside `0042_x.sql`; beside `x.up.sql`
-    `x.up.expect.sql`, or `x.expect.sql`.
+    """Where the file with a migration's expectations may be: beside `0042_x.sql` as `0042_x.expect.sql`, beside `x.up.sql` as
+    `x.up.expect.sql` or `x.expect.sql`; or as `x.expect`, for tools that take whatever ends in .sql for a migration.
     """
     stem = path.removesuffix(".sql")
-    return [f"{name}.expect.sql" for name in dict.fromkeys((stem, stem.removesuffix(".up")))]
+    bare = stem.removesuffix(".up")
+    return [*dict.fromkeys((f"{stem}.expect.sql", f"{bare}.expect.sql")), f"{bare}.expect"]
 
 
 def _expecting(migration: Migration, layout: Layout, there: Set[str], read: Read) -> Migration:

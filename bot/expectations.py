@@ -49,8 +49,6 @@ def _asked(
         except psycopg.errors.QueryCanceled:
             return f"it took longer than {limit_ms / 1000:g} s, the limit set for it"
         except psycopg.Error as error:
-            if connection.closed:
-                raise  # it can't be looked at any more: no answer
             return _message(error, text)
 
 
@@ -71,10 +69,10 @@ def _condition(connection: psycopg.Connection, text: str) -> str | None:
     # statement and refuses more.
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT (\n{text}\n)".encode(), binary=True)
-        rows = cursor.fetchmany(2)
         assert cursor.description is not None  # noqa: S101  a SELECT has columns
         if cursor.description[0].type_code != _BOOLEAN:
             return "it is no condition: it is neither true nor false"
+        rows = cursor.fetchmany(2)
         if len(rows) != 1:
             return "it gives more than one answer" if rows else "it gives no answer"
         return {True: None, False: "it is false"}.get(rows[0][0], "it is NULL, neither true nor false")

@@ -47,7 +47,7 @@ from bot.question import ANNOUNCE, Question, Surroundings, question_of
 from bot.rehearsal import catch_up, rehearse
 from bot.rules import Policy, judge
 from bot.settings import Settings
-from bot.shadow import OUR_MACHINE, Done, Shadow
+from bot.shadow import OUR_MACHINE, Done, Shadow, may_be_tried_later
 from bot.sql import split
 from bot.verdict import conclude
 from bot.words import count, without_values
@@ -115,7 +115,9 @@ def rehearse_plan(
 def _is_of_the_moment(report: Report, plan: Plan) -> bool:
     """Whether the next time it may be otherwise, though nothing changed that the key names."""
     hit_a_limit = any(e.sqlstate.startswith(_OF_THE_MOMENT) for m in report.migrations for e in _errors(m))
-    return hit_a_limit or any(_READS_FILES.search(migration.text) for migration in (*plan.base, *plan.migrations))
+    trials = [trial for m in report.migrations for trial in (m.down, m.second_run) if trial]
+    not_tried = any(may_be_tried_later(trial.outcome, trial.error) for trial in trials)
+    return hit_a_limit or not_tried or any(_READS_FILES.search(migration.text) for migration in (*plan.base, *plan.migrations))
 
 
 def _errors(rehearsal: Rehearsal) -> list[SqlError]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -12,12 +13,17 @@ from bot.applying import Applied, Limits, apply
 from bot.clones import Clone, Provider
 from bot.clones.session import Session
 from bot.errors import CloneError
-from bot.model import Migration, Rehearsal, SqlError
+from bot.model import Migration, Outcome, Rehearsal, SqlError
 from bot.postgres.catalog import Snapshot, take_snapshot
 from bot.postgres.counts import Ledger
 from bot.progress import Progress
 from bot.words import count, without_values
 
+# What all databases of a server have in common; a statement that makes it may stand in a string, too.
+_SHARED = re.compile(
+    r"\b(create|alter|drop)\s+(role|group|user(?!\s+mapping)|database|tablespace)\b|\breassign\s+owned\b", re.IGNORECASE
+)
+_NOT_SUPPORTED = "0A000"
 OUR_MACHINE = ("53100", "53200", "53400", "58030")  # disk_full, out_of_memory, configuration_limit_exceeded, io_error
 
 
@@ -35,6 +41,15 @@ class Done:
     held_before: Ledger
     held_after: Ledger
     look: Callable[[], psycopg.Connection]
+
+
+class SharedError(CloneError):
+    """A migration changes what the clones have in common, as they are databases of one server: tried on the second, it would not
+    do what it does, or change the first.
+    """
+
+    def __init__(self, migration: Migration) -> None:
+        super().__init__(f"{migration.path} changes roles, databases or tablespaces, which the clones have in common.")
 
 
 class Shadow:
@@ -77,12 +92,16 @@ class Shadow:
                 self._applied += 1
                 if error := apply(migration, self._session.for_file(migration), None, self.limits).error:
                     self.discard()
+                    if _SHARED.search(migration.text):
+                        raise SharedError(migration)
                     raise CloneError(f"{migration.path}:{error.line} fails on a second clone: {error.message}")
 
     def run(self, migration: Migration) -> Applied:
         """Runs a migration, or a way back, on a connection of its own, as a tool does that is started anew for it. The caller
         knows what state that leaves.
         """
+        if _SHARED.search(migration.text) and migration not in self._migrations:
+            raise SharedError(migration)  # what it drops, the first clone would miss
         self._session.close()
         with self.connect() as connection:
             done = apply(migration, connection, None, self.limits)
@@ -113,10 +132,15 @@ class Shadow:
         return self._clone
 
 
+def may_be_tried_later(outcome: Outcome, error: SqlError | None) -> bool:
+    """Whether a trial was not made for a reason that the next time may be gone."""
+    return outcome is Outcome.SKIPPED and error is not None and error.sqlstate != _NOT_SUPPORTED
+
+
 def not_tried(error: CloneError | psycopg.Error, line: int = 1) -> SqlError:
     """Why a trial on the shadow could not be made: that is no answer about the migration, and no reason to lose one."""
     if isinstance(error, CloneError):
-        said, sqlstate = " ".join(filter(None, (error.what, error.why))), ""
+        said, sqlstate = " ".join(filter(None, (error.what, error.why))), _NOT_SUPPORTED if isinstance(error, SharedError) else ""
     else:
         said, sqlstate = without_values(str(error).strip())[-300:] or type(error).__name__, error.sqlstate or ""
     return SqlError(sqlstate, f"It could not be tried: {said}", line)

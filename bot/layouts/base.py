@@ -77,7 +77,7 @@ class Layout:
 
 def is_expectation(path: PurePosixPath) -> bool:
     """Whether a file holds what the migration beside it expects, and is none itself."""
-    return path.name.endswith(".expect.sql")
+    return path.name.endswith((".expect.sql", ".expect"))
 
 
 _OUTSIDE_ONLY = (

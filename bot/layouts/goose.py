@@ -19,6 +19,8 @@ _STATEMENT = re.compile(r"\s*--\s*\+goose\s+statement(begin|end)\b", re.IGNORECA
 _LINE_END = re.compile(r";\s*(--.*)?$")
 _NO_TRANSACTION = re.compile(r"^--\s*\+goose\s+no\s+transaction\b", re.IGNORECASE | re.MULTILINE)
 
+_FOR_THE_FILE = re.compile(rf"{_NO_TRANSACTION.pattern}|^--\s*rehearsal:", re.IGNORECASE | re.MULTILINE)  # wherever it stands
+
 
 def _parse(path: PurePosixPath) -> Name | None:
     found = _FILE.fullmatch(path.name)
@@ -34,7 +36,7 @@ def _evidence(path: PurePosixPath, text: str) -> str | None:
 
 
 def _up(text: str) -> str:
-    return section(text, _UP, _DOWN, _NO_TRANSACTION) or ""
+    return section(text, _UP, _DOWN, _FOR_THE_FILE) or ""
 
 
 def _down(text: str) -> str | None:

@@ -334,3 +334,17 @@ def test_a_fault_of_ours_is_no_failed_migration_and_tells_no_data(action: Action
     assert (status, action.status(pull.head_sha)[1]) == (3, "error")
     assert "A fault of migration-rehearsal itself: ZeroDivisionError" in log
     assert "secret" not in log + action.comments()[0]
+
+
+@pytest.mark.parametrize("untouched", [False, True])
+def test_what_a_migration_expects_is_read_beside_it(action: Action, untouched: bool) -> None:
+    beside = {"db/migrations/1_total.expect.sql": "SELECT id FROM orders;"}
+    if untouched:
+        action.base = action.repo.commit(BASE_FILES | beside, parent=action.base)
+        action.repo.set_branch("main", action.base)
+    pull = action.open_pull(GOOD | beside)
+
+    action.run_pull(pull)
+
+    (migration,) = json.loads((action.workspace / "migration-rehearsal.json").read_text())["migrations"]
+    assert [(e["passed"], e["detail"], e["path"]) for e in migration["expectations"]] == [(False, "90 rows", *beside)]

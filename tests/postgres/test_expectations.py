@@ -12,6 +12,7 @@ from bot.model import Expectation, Migration, Outcome, Rehearsal
 from bot.rules import Policy, judge
 from tests.fix_cli import Run
 from tests.fix_postgres import Stage
+from tests.postgres.test_cli import git
 
 SEED = """
 CREATE TABLE t (id int PRIMARY KEY, email text);
@@ -38,6 +39,8 @@ CONDITIONS = {
     "(SELECT count(*) FROM t) = NULL": "it is NULL, neither true nor false",
     "(SELECT true FROM t WHERE false)": "it is NULL, neither true nor false",
     "1": "it is no condition: it is neither true nor false",
+    "'infinity'::timestamptz": "it is no condition: it is neither true nor false",
+    "pg_terminate_backend(pg_backend_pid())": "terminating connection due to administrator command",
     "generate_series(1, 2) = 1": "it gives more than one answer",
     "": 'syntax error at or near ")"',
     "SELECT true": None,
@@ -137,3 +140,21 @@ def test_on_the_command_line(run: Callable[..., Run], tmp_path: Path, named: lis
 
     (migration,) = json.loads(done.out)["migrations"]
     assert [(e["line"], e["passed"], e["detail"]) for e in migration["expectations"]] == [(1, True, None), (2, False, "90 rows")]
+
+
+@pytest.mark.parametrize("how", [["--base", "main"], ["m/2_b.up.sql", "--base", "main"], ["m/2_b.up.sql"], ["m"]])
+def test_in_a_repository(run: Callable[..., Run], how: list[str]) -> None:
+    Path("m").mkdir()
+    Path("m/1_a.up.sql").write_text("CREATE TABLE n (id int);")
+    git("init", "-b", "main")
+    git("add", "-A")
+    git("commit", "-m", "base")
+    Path("m/2_b.up.sql").write_text("INSERT INTO n VALUES (1);")
+    Path("m/2_b.down.sql").write_text("DELETE FROM n;")
+    Path("m/2_b.expect").write_text("TABLE n")
+
+    done = run("rehearse", *how, "--migrations", "m", "--format", "json")
+
+    migration = json.loads(done.out)["migrations"][-1]
+    assert [(e["path"], e["detail"]) for e in migration["expectations"]] == [("m/2_b.expect", "1 row")]
+    assert (migration["down"]["path"], migration["down"]["restored"]) == ("m/2_b.down.sql", True)

@@ -11,6 +11,7 @@ from bot.clones.embedded import EmbeddedProvider
 from bot.discovery import plan_files
 from bot.model import Down, Loss, Migration, Outcome, SecondRun, TypeChange
 from bot.settings import Settings
+from bot.shadow import may_be_tried_later
 from tests.fix_postgres import Stage
 
 SEED = """
@@ -302,7 +303,35 @@ def test_a_trial_that_can_not_be_made_loses_no_rehearsal(stage: Stage, monkeypat
     assert rehearsal.down is not None
     assert rehearsal.down.outcome is Outcome.SKIPPED
     assert rehearsal.down.error is not None
+    assert may_be_tried_later(rehearsal.down.outcome, rehearsal.down.error)
     assert "It could not be tried: 1_x.up.sql:1 fails on a second clone: division by zero" in rehearsal.down.error.message
+
+
+# up, down: the clones are databases of one server, and what these do is done to all of them
+SHARED = {
+    "a role made": ("CREATE ROLE way_back_1;", "SELECT 1;"),
+    "a role that may be there": (
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'way_back_2')"
+        " THEN CREATE ROLE way_back_2; END IF; END $$;",
+        "DROP ROLE way_back_2;",
+    ),
+}
+
+
+@pytest.mark.parametrize(("up", "down"), SHARED.values(), ids=SHARED.keys())
+def test_what_the_clones_have_in_common_is_not_tried(stage: Stage, up: str, down: str) -> None:
+    found = tried(stage, up, down)
+
+    assert (found.outcome, found.restored, found.again) == (Outcome.SKIPPED, False, None)
+    assert found.error is not None
+    assert "roles, databases or tablespaces, which the clones have in common" in found.error.message
+    assert not may_be_tried_later(found.outcome, found.error)
+
+
+def test_counters_that_prove_nothing_are_not_believed(stage: Stage) -> None:
+    found = tried(stage, "SELECT 1;", "DELETE FROM other WHERE id = 1; SELECT pg_stat_reset();")
+
+    assert found.losses == (Loss("public.other", None, 1, kept_before=True),)
 
 
 # ── Types ────────────────────────────────────────────────────────────────────────────────────────────────────────────────

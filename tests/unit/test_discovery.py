@@ -185,6 +185,8 @@ EXPECTATIONS = {
     "db/R__x.sql": "db/R__x.expect.sql",
     "prisma/migrations/1_x/migration.sql": "prisma/migrations/1_x/migration.expect.sql",
     "goose/migrations/3_x.sql": "goose/migrations/3_x.expect.sql",
+    "goose/migrations/4_x.sql": "goose/migrations/4_x.expect",
+    "m/3_x.up.sql": "m/3_x.expect",
 }
 
 

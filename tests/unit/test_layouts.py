@@ -85,6 +85,7 @@ def test_gooses_parts_keep_their_line_numbers() -> None:
     text = "-- +goose NO TRANSACTION\n-- +goose Up\nSELECT 1;\n-- +goose Down\nSELECT 2;\n"
     goose = named("goose")
 
+    assert goose.up(f"-- rehearsal: expect true\n{text}").startswith("-- rehearsal: expect true\n-- +goose NO")
     assert goose.up(text) == "-- +goose NO TRANSACTION\n\nSELECT 1;\n\n\n"
     assert goose.down(text) == "-- +goose NO TRANSACTION\n\n\n\nSELECT 2;\n"  # the mark is for both
     assert goose.down("-- +goose Up\nSELECT 1;") is None
