@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psycopg
 from psycopg.errors import QueryCanceled
@@ -16,9 +16,10 @@ from psycopg.pq import TransactionStatus
 
 from bot.layouts import named
 from bot.layouts.base import ToolRefusal, refuses_transaction
-from bot.model import ConstraintChange, Migration, SqlError, StatementResult, Transaction
-from bot.postgres.locks import LockWatch
+from bot.model import ConstraintChange, Migration, Notice, SqlError, StatementResult, Transaction
+from bot.postgres.catalog import Snapshot
 from bot.postgres.violations import broken_at_commit, diagnose
+from bot.postgres.watch import Facts, Watch
 from bot.sql import BOM, Script, Statement, split
 from bot.words import without_values
 
@@ -73,7 +74,7 @@ class Run:
     """One migration under way on one connection."""
 
     connection: psycopg.Connection
-    watch: LockWatch
+    watch: Watch
     limits: Limits
     transaction: Transaction
     one_query: bool  # a single statement sent by itself: even an implicit transaction has no block then
@@ -90,7 +91,7 @@ class Run:
 
     def stop(self) -> None:
         """The migration is at its end, and holds no lock any more."""
-        self.watch.release(self.now_ms())
+        self.watch.close(self.now_ms())
         self.ended = time.monotonic()
 
     @contextmanager
@@ -108,6 +109,17 @@ class Run:
     def in_block(self) -> bool:
         return self.status() is not TransactionStatus.IDLE
 
+    def begin(self) -> None:
+        """Begins a transaction as its tool does."""
+        with self.looking():
+            self.watch.prepare()
+        self.connection.execute("BEGIN")
+
+    def transaction_over(self, *, committed: bool) -> None:
+        """The transaction is at its end, or there was none."""
+        self.committed = self.committed or committed
+        self.watch.transaction_over(self.now_ms(), committed=committed)
+
 
 @dataclass(frozen=True, slots=True)
 class Applied:
@@ -120,16 +132,24 @@ class Applied:
     refused: tuple[ConstraintChange, ...] = ()
 
 
-def apply(migration: Migration, connection: psycopg.Connection, observer: psycopg.Connection | None, limits: Limits) -> Applied:
+def apply(
+    migration: Migration,
+    connection: psycopg.Connection,
+    observer: psycopg.Connection | None,
+    limits: Limits,
+    before: Snapshot | None = None,
+) -> Applied:
     """Runs a migration's statements as its tool would, and leaves the connection outside any transaction. Without an observer
-    nothing is watched: for what the base branch already has.
+    nothing is watched: for what the base branch already has. `before`: the catalog as it is now, for the watch to compare with.
     """
     script = split(migration.text)
     try:
         transaction = named(migration.layout).transaction(migration.text, script)
     except ToolRefusal as refusal:
         return Applied(script, Transaction.SINGLE, None, SqlError("", str(refusal), refusal.line))
-    run = _start(connection, observer, limits, transaction, script)
+    watch = Watch(connection, observer, before or Snapshot())
+    one_query = transaction is Transaction.IMPLICIT and len(script.statements) == 1
+    run = Run(connection, watch, limits, transaction, one_query)
     try:
         with _deadline(connection, observer, limits.migration_s) as expired:
             _run_script(run, script, migration.text, expired)
@@ -139,14 +159,6 @@ def apply(migration: Migration, connection: psycopg.Connection, observer: psycop
     finally:
         run.stop()
         _end_everything(connection)
-
-
-def _start(
-    connection: psycopg.Connection, observer: psycopg.Connection | None, limits: Limits, transaction: Transaction, script: Script
-) -> Run:
-    watch = LockWatch(observer, connection.info.backend_pid)
-    one_query = transaction is Transaction.IMPLICIT and len(script.statements) == 1
-    return Run(connection, watch, limits, transaction, one_query)
 
 
 def _run_script(run: Run, script: Script, text: str, expired: Callable[[], bool]) -> None:
@@ -167,7 +179,7 @@ def _open_block(run: Run, *, first: bool) -> None:
     if run.in_block() or run.transaction is Transaction.NONE or run.one_query:
         return
     if first or run.transaction is Transaction.IMPLICIT:
-        run.connection.execute("BEGIN")
+        run.begin()
 
 
 def _close_block(run: Run, script: Script) -> None:
@@ -180,8 +192,7 @@ def _close_block(run: Run, script: Script) -> None:
         )
     _check_deferred(run, last.line)
     _time_and_run(run, "COMMIT", last.line)
-    run.committed = True
-    run.watch.release(run.now_ms())
+    run.transaction_over(committed=True)
 
 
 def _refuse_in_simple_query(run: Run, statement: Statement) -> None:
@@ -214,34 +225,70 @@ def _run_statement(run: Run, statement: Statement, expired: Callable[[], bool]) 
     began_ms = run.now_ms()
     try:
         if alone:
-            run.connection.execute("BEGIN")
-        rows = _execute(run.connection, statement)
+            run.begin()
+        run.watch.begin(began_ms, statement.line, statement.sql)
+        tag, rows = _execute(run.connection, statement)
         duration_ms = run.now_ms() - began_ms
         with run.looking():
-            locks = run.watch.read(began_ms, statement.line) if run.in_block() else None
+            facts = run.watch.end(began_ms + duration_ms, tag)
             if guarded and run.status() is TransactionStatus.INTRANS:
                 run.connection.execute("RELEASE SAVEPOINT rehearsal")
         if alone:
             run.connection.execute("COMMIT")
             duration_ms = run.now_ms() - began_ms
     except psycopg.Error as error:
+        # What runs outside a transaction may leave something though it fails: an invalid index, what it committed before.
+        run.committed = run.committed or run.status() is TransactionStatus.IDLE
         _record_failure(run, statement, error, began_ms, expired)
         if guarded:
             run.connection.execute("ROLLBACK TO SAVEPOINT rehearsal")
         elif alone:
             _end_everything(run.connection)
         raise _explained(run, statement, error) from error
+    facts = _as_implied(run, statement, facts)
     _note_block(run, statement)
-    run.results.append(StatementResult(statement.line, statement.sql, round(duration_ms, 3), rows, locks))
+    run.results.append(_result(statement, began_ms, duration_ms, rows, facts))
     if not run.in_block():
-        run.committed = True
-        run.watch.release(run.now_ms())
+        run.transaction_over(committed=tag != "ROLLBACK")
+
+
+def _as_implied(run: Run, statement: Statement, facts: Facts) -> Facts:
+    """What PostgreSQL remarks on a file sent as one simple query. The transaction is implied there and begun by us here: BEGIN
+    takes it over without a word, and COMMIT is told that there is none (EndTransactionBlock in its source).
+    """
+    if run.transaction is not Transaction.IMPLICIT or run.one_query or run.explicit:
+        return facts
+    if statement.begins(*_BEGINS):
+        return replace(facts, notices=tuple(n for n in facts.notices if n.sqlstate != "25001"))
+    if statement.begins(*_ENDS[:4]) and "to" not in statement.words[:3]:
+        return replace(facts, notices=(*facts.notices, Notice("25P01", "there is no transaction in progress")))
+    return facts
+
+
+def _result(
+    statement: Statement, began_ms: float, duration_ms: float, rows: int | None, facts: Facts, error: SqlError | None = None
+) -> StatementResult:
+    return StatementResult(
+        line=statement.line,
+        sql=statement.sql,
+        duration_ms=round(duration_ms, 3),
+        rows_affected=rows,
+        locks=facts.locks,
+        error=error,
+        began_ms=round(began_ms, 3),
+        rewrites=facts.rewrites,
+        scans=facts.scans,
+        indexes=facts.indexes,
+        notices=facts.notices,
+        lock_timeout_ms=facts.lock_timeout_ms,
+    )
 
 
 def _record_failure(run: Run, statement: Statement, error: psycopg.Error, began_ms: float, expired: Callable[[], bool]) -> None:
     said = _sql_error(error, statement, run.limits, expired=expired())
-    duration_ms = round(run.now_ms() - began_ms, 3)
-    run.results.append(StatementResult(statement.line, statement.sql, duration_ms, None, None, said))
+    duration_ms = run.now_ms() - began_ms
+    facts = run.watch.failed(began_ms + duration_ms)
+    run.results.append(_result(statement, began_ms, duration_ms, None, facts, said))
     if run.connection.closed:
         raise MigrationFailed(said) from error
 
@@ -292,7 +339,7 @@ def _runs_whole(run: Run, script: Script, text: str) -> bool:
         run.connection.execute(text.encode())
         if run.in_block():
             run.connection.execute("COMMIT")
-        run.committed = True
+        run.transaction_over(committed=True)
     except psycopg.Error:
         return False
     line = script.statements[0].line
@@ -317,8 +364,8 @@ def _note_block(run: Run, statement: Statement) -> None:
         run.explicit = run.in_block()
 
 
-def _execute(connection: psycopg.Connection, statement: Statement) -> int | None:
-    """Sends one statement as it stands. Rows affected, where its command has such a count."""
+def _execute(connection: psycopg.Connection, statement: Statement) -> tuple[str, int | None]:
+    """Sends one statement as it stands. PostgreSQL's word for it, and the rows affected, where its command has such a count."""
     with connection.cursor() as cursor:
         if statement.copy_data is not None:
             with cursor.copy(statement.sql.encode()) as copy:
@@ -329,10 +376,9 @@ def _execute(connection: psycopg.Connection, statement: Statement) -> int | None
                     pass
         else:
             cursor.execute(statement.sql.encode())
-        if cursor.description is not None:
-            return None
-        counted = _COUNTED_TAG.fullmatch(cursor.statusmessage or "")
-        return int(counted[1]) if counted else None
+        tag = cursor.statusmessage or ""
+        counted = _COUNTED_TAG.fullmatch(tag) if cursor.description is None else None
+        return tag, int(counted[1]) if counted else None
 
 
 def _sql_error(error: psycopg.Error, statement: Statement, limits: Limits, *, expired: bool) -> SqlError:

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 
-from bot.model import ColumnNulls, ConstraintChange, SchemaChange, TableChange
+from bot.model import ColumnNulls, ConstraintChange, IndexChange, TableChange
 from bot.postgres.catalog import Column, Constraint, Snapshot, Table
 from bot.postgres.counts import Counts
+from bot.schema_diff import schema_changes, schema_differences
 
-_KINDS = {"r": "table", "p": "table", "m": "materialized view"}
+__all__ = [
+    "altered_columns",
+    "column_nulls",
+    "constraint_change",
+    "constraint_changes",
+    "index_changes",
+    "roots",
+    "schema_changes",
+    "schema_differences",
+    "table_changes",
+    "touched",
+    "untouched",
+]
 
 
 def roots(snapshot: Snapshot) -> dict[int, list[Table]]:
@@ -36,11 +49,12 @@ def altered_columns(before: Snapshot, after: Snapshot) -> dict[int, set[int]]:
     were there and still are; a partition's columns are told by its parent.
     """
     found: dict[int, set[int]] = {}
-    for key in before.columns.keys() | after.columns.keys():
-        oid, number = key
-        stays = oid in before.tables and oid in after.tables and after.tables[oid].root == oid
-        if stays and _differs(before.columns.get(key), after.columns.get(key)):
-            found.setdefault(oid, set()).add(number)
+    for oid in before.columns.differing(after.columns):
+        if oid not in before.tables or oid not in after.tables or after.tables[oid].root != oid:
+            continue
+        old, new = ({c.number: c for c in snapshot.columns.of(oid)} for snapshot in (before, after))
+        if numbers := {n for n in old.keys() | new.keys() if _differs(old.get(n), new.get(n))}:
+            found[oid] = numbers
     return found
 
 
@@ -114,18 +128,28 @@ def column_nulls(
     """NULLs of columns that were added, altered or dropped, and of those whose number of NULLs changed."""
     altered = altered_columns(before, after)
     changes = []
-    for key in sorted(before.columns.keys() | after.columns.keys()):
+    # A new table's columns are all new, a dropped one's all gone: its row tells.
+    there = sorted((counted[0].keys() | counted[1].keys()) & before.tables.keys() & after.tables.keys())
+    for key in (key for oid in there for key in _keys(before, after, oid)):
         oid, number = key
-        if oid not in before.tables or oid not in after.tables:
-            continue  # a new table's columns are all new, a dropped one's all gone: its row tells
-        nulls_before = counted[0][oid].nulls.get(number) if oid in counted[0] and key in before.columns else None
-        nulls_after = counted[1][oid].nulls.get(number) if oid in counted[1] and key in after.columns else None
+        nulls_before, values_before = _nulls(counted[0].get(oid) if key in before.columns else None, number)
+        nulls_after, values_after = _nulls(counted[1].get(oid) if key in after.columns else None, number)
         is_altered = number in altered.get(oid, ())
         if (nulls_before, nulls_after) == (None, None) or not (is_altered or nulls_before != nulls_after):
             continue
         column = after.columns.get(key) or before.columns[key]
-        changes.append(ColumnNulls(after.tables[oid].name, column.name, nulls_before, nulls_after))
+        changes.append(ColumnNulls(after.tables[oid].name, column.name, nulls_before, nulls_after, values_before, values_after))
     return tuple(changes)
+
+
+def _nulls(counts: Counts | None, number: int) -> tuple[int | None, int | None]:
+    """How many rows hold NULL in a column, and how many a value."""
+    nulls = counts.nulls.get(number) if counts else None
+    return (None, None) if counts is None or nulls is None else (nulls, counts.rows - nulls)
+
+
+def _keys(before: Snapshot, after: Snapshot, oid: int) -> list[tuple[int, int]]:
+    return sorted({(oid, c.number) for snapshot in (before, after) for c in snapshot.columns.of(oid)})
 
 
 def constraint_changes(before: Snapshot, after: Snapshot) -> list[tuple[Constraint, str]]:
@@ -134,9 +158,12 @@ def constraint_changes(before: Snapshot, after: Snapshot) -> list[tuple[Constrai
     """
     changes: list[tuple[Constraint, str]] = []
     columns_renamed = _columns_renamed(before, after)
-    by_oid = {(c.kind, c.oid): c for c in before.constraints.values() if c.kind != "not null"}
-    for key, constraint in after.constraints.items():
-        old = before.constraints.get(key) or by_oid.get((constraint.kind, constraint.oid))
+    differing = sorted(before.constraints.differing(after.constraints))
+    there = {key: c for oid in differing for key, c in before.constraints.of(oid).items()}
+    now = {key: c for oid in differing for key, c in after.constraints.of(oid).items()}
+    by_oid = {(c.kind, c.oid): c for c in there.values() if c.kind != "not null"}
+    for key, constraint in now.items():
+        old = there.get(key) or by_oid.get((constraint.kind, constraint.oid))
         if constraint.kind == "partition bounds" or (constraint.kind == "not null" and constraint.table_oid not in before.tables):
             continue
         if old is None:
@@ -145,13 +172,13 @@ def constraint_changes(before: Snapshot, after: Snapshot) -> list[tuple[Constrai
             old, constraint, columns_renamed=columns_renamed
         ):
             changes.append((constraint, "changed"))
-    kept = {(c.kind, c.oid) for c in after.constraints.values()}
-    for key, constraint in before.constraints.items():
+    kept = {(c.kind, c.oid) for c in now.values()}
+    for key, constraint in there.items():
         table = after.tables.get(constraint.table_oid)
         # One that has another name now, or is told by the parent that its table was attached to, is not gone.
         renamed = (constraint.kind, constraint.oid) in kept and constraint.kind != "not null"
         attached = table is not None and table.root != table.oid and before.tables[table.oid].root == table.oid
-        if key not in after.constraints and table and not renamed and not attached and constraint.kind != "partition bounds":
+        if key not in now and table and not renamed and not attached and constraint.kind != "partition bounds":
             changes.append((constraint, "dropped"))
     return changes
 
@@ -164,7 +191,11 @@ def _only_renamed(old: Constraint, new: Constraint, *, columns_renamed: bool) ->
 
 
 def _columns_renamed(before: Snapshot, after: Snapshot) -> bool:
-    return any(before.columns[key].name != after.columns[key].name for key in before.columns.keys() & after.columns.keys())
+    for oid in before.columns.differing(after.columns):
+        old, new = ({c.number: c.name for c in snapshot.columns.of(oid)} for snapshot in (before, after))
+        if any(old[n] != new[n] for n in old.keys() & new.keys()):
+            return True
+    return False
 
 
 def constraint_change(constraint: Constraint, change: str, violations: int | None, rows: int | None) -> ConstraintChange:
@@ -184,67 +215,20 @@ def constraint_change(constraint: Constraint, change: str, violations: int | Non
     )
 
 
-def untouched(before: Snapshot, after: Snapshot) -> int:
-    """How many tables were there before and after and are proven untouched."""
-    return len((roots(before).keys() & roots(after).keys()) - touched(before, after))
-
-
-def schema_changes(before: Snapshot, after: Snapshot) -> tuple[SchemaChange, ...]:
-    """Tables, columns and indexes that were added, dropped or changed; a new table's columns stand in its definition."""
-    old, new = _objects(before, after), _objects(after, before)
+def index_changes(before: Snapshot, after: Snapshot) -> tuple[IndexChange, ...]:
+    """Indexes of tables that were there and still are: added, dropped, or of another validity."""
+    stay = before.tables.keys() & after.tables.keys()
     changes = []
-    for key in sorted(old.keys() | new.keys(), key=str):
-        was, now = old.get(key), new.get(key)
-        if was == now:
+    for oid in sorted(before.indexes.keys() | after.indexes.keys()):
+        was, now = before.indexes.get(oid), after.indexes.get(oid)
+        index = now or was
+        if index is None or index.table_oid not in stay or (was and now and was.valid == now.valid):
             continue
         change = "added" if was is None else "dropped" if now is None else "changed"
-        name, before_text = was or ("", None)
-        if now:
-            name = now[0]
-        changes.append(SchemaChange(str(key[0]), name, change, before_text, now[1] if now else None))
+        changes.append(IndexChange(after.tables[index.table_oid].name, index.name, change, index.definition, index.valid))
     return tuple(changes)
 
 
-def _objects(snapshot: Snapshot, other: Snapshot) -> dict[tuple[object, ...], tuple[str, str]]:
-    """(kind, identity) -> (name, definition) of what a reviewer sees; what belongs to a table that the other snapshot does
-    not have is told by that table.
-    """
-    found: dict[tuple[object, ...], tuple[str, str]] = {}
-    columns: dict[int, list[str]] = {}
-    for column in snapshot.columns.values():
-        definition = column.definition + (" NOT NULL" if column.not_null else "")
-        columns.setdefault(column.table_oid, []).append(f"{column.quoted} {definition}")
-        if column.table_oid in other.tables:
-            table = snapshot.tables[column.table_oid]
-            found["column", column.table_oid, column.number] = (f"{table.name}.{column.quoted}", definition)
-    for table in snapshot.tables.values():
-        text = ", ".join(columns.get(table.oid, [])) if table.oid not in other.tables else table.name
-        found[_KINDS[table.kind], table.oid] = (table.name, text)
-    for index in snapshot.indexes.values():
-        if index.table_oid in other.tables and index.table_oid in snapshot.tables:
-            text = index.definition + ("" if index.valid else " (invalid)")
-            found["index", index.name] = (index.name, text)
-    return found
-
-
-def schema_differences(before: Snapshot, after: Snapshot) -> tuple[SchemaChange, ...]:
-    """What is not the same in two schemas, by name: their objects may have been made anew, with other OIDs."""
-    told: list[dict[tuple[str, str], str]] = []
-    for snapshot in (before, after):
-        names = {table.oid: table.name for table in snapshot.tables.values()}
-        found = {(_KINDS[table.kind], table.name): table.kind for table in snapshot.tables.values()}
-        for (oid, _number), c in sorted(snapshot.columns.items()):
-            found["column", f"{names[oid]}.{c.quoted}"] = c.definition + (" NOT NULL" if c.not_null else "")
-            order = found.get(("column order", names[oid]))
-            found["column order", names[oid]] = f"{order}, {c.quoted}" if order else c.quoted
-        found |= {("index", i.name): i.definition + ("" if i.valid else " (invalid)") for i in snapshot.indexes.values()}
-        for k in snapshot.constraints.values():
-            if k.kind != "not null":
-                found[k.kind, f"{k.table_name}.{k.name}"] = k.definition + ("" if k.validated else " (not valid)")
-        told.append(found)
-    was, now = told
-    return tuple(
-        SchemaChange(*key, "added" if key not in was else "dropped" if key not in now else "changed", was.get(key), now.get(key))
-        for key in sorted(was.keys() | now.keys())
-        if was.get(key) != now.get(key)
-    )
+def untouched(before: Snapshot, after: Snapshot) -> int:
+    """How many tables were there before and after and are proven untouched."""
+    return len((roots(before).keys() & roots(after).keys()) - touched(before, after))

@@ -206,8 +206,8 @@ class LockSpan:
 class RelationLock:
     """The strongest lock the migration held on a relation that existed before, from the start of the statement that took it
     to the end of its transaction, and what that keeps others from: "reads", "writes". `reads_blocked_ms` and
-    `writes_blocked_ms` sum all the migration's locks on the relation, moments with two of them counted once. `rows`: in the table,
-    before the migration.
+    `writes_blocked_ms` sum all the migration's locks on the relation, moments with two of them counted once. `rows`: in the
+    table, before the migration.
     """
 
     relation: str

@@ -78,7 +78,15 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
         settings.way_back,
         settings.show_row_data,
     ]
-    judged = [settings.fail_on, settings.large_table_rows, plan.reason, [[p.path, p.message] for p in plan.problems]]
+    judged = [
+        settings.fail_on,
+        settings.large_table_rows,
+        settings.max_reads_blocked_ms,
+        settings.max_writes_blocked_ms,
+        [settings.production.total, dict(settings.production.rows)],
+        plan.reason,
+        [[p.path, p.message] for p in plan.problems],
+    ]
     answer = digest([decides, [_decides(migration) for migration in plan.migrations], judged])
     return Question(plan, pull, digest(decides), f"{subject(pull)}:{answer.removeprefix('sha256:')[:32]}")
 

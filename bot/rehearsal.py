@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import psycopg
 
 from bot import diff
-from bot.applying import Limits, Run, apply
+from bot.applying import Applied, Limits, Run, apply
+from bot.dependents import dependents, line_of, lines_of_tables, names_gone
 from bot.errors import CloneError
-from bot.model import ColumnNulls, ConstraintChange, Migration, Outcome, Rehearsal, StatementResult, TableChange
-from bot.postgres.catalog import Snapshot, take_snapshot
-from bot.postgres.counts import Counts, Ledger, columns_by_table, count_table, next_xid
+from bot.model import (
+    ColumnNulls,
+    ConstraintChange,
+    Dependent,
+    IndexChange,
+    KeyUse,
+    LockSpan,
+    Migration,
+    Outcome,
+    Rehearsal,
+    SchemaChange,
+    TableChange,
+)
+from bot.postgres.afterwards import functions_naming, indexed, keys, usage
+from bot.postgres.catalog import Snapshot, read_constraints, take_snapshot
+from bot.postgres.counts import Counts, Ledger, count_table, next_xid
+from bot.postgres.locks import strongest
 from bot.postgres.violations import count_violations
 from bot.progress import Progress
 from bot.sql import redacted
+from bot.words import last_part
 
 
 def rehearse(
@@ -35,15 +51,16 @@ def rehearse(
     connection is left outside any transaction.
     """
     with progress.step(f"rehearse {migration.path}"), observe() as watcher:
-        since_xid = next_xid(watcher)
-        done = apply(migration, connection, watcher, limits)
+        since_xid, used = next_xid(watcher), usage(watcher)
+        done = apply(migration, connection, watcher, limits, before)
     with observe() as observer:
+        uses = usage(observer)
         after = take_snapshot(observer)
         with progress.step(f"count what {migration.path} touched", only_if_long=True):
             touched = diff.touched(before, after)
             if _HIDES_ITS_TRACES.search(migration.text):
                 touched = before.tables.keys() | after.tables.keys()
-            facts = _facts(observer, _Change(before, after, touched, since_xid), ledger, limits, done.run)
+            facts = _facts(observer, _Change(before, after, touched, since_xid), ledger, limits, done)
     run = done.run
     rehearsal = Rehearsal(
         path=migration.path,
@@ -52,14 +69,21 @@ def rehearse(
         outcome=Outcome.FAILED if done.error else Outcome.APPLIED,
         transaction=done.transaction,
         duration_ms=round(run.now_ms(), 3) if run else 0.0,
+        wal_bytes=uses.wal - used.wal if not done.error else None,
+        disk_bytes=uses.disk_bytes - used.disk_bytes if not done.error else None,
+        temp_bytes=uses.temp_bytes - used.temp_bytes if not done.error else None,
         error=done.error,
         statements=tuple(replace(r, sql=redacted(r.sql)) for r in run.results) if run else (),
         statements_total=len(done.script.statements),
-        locks=run.watch.strongest() if run else (),
+        locks=strongest(run.watch.spans(), facts.rows_before) if run else (),
+        lock_spans=run.watch.spans() if run else (),
         tables=facts.tables,
         columns=facts.columns,
         constraints=_merged(done.refused, facts.constraints, before),
-        schema=diff.schema_changes(before, after),
+        indexes=facts.indexes,
+        schema=facts.schema,
+        dependents=facts.dependents,
+        keys=facts.keys,
         untouched_tables=diff.untouched(before, after),
     )
     return rehearsal, after
@@ -90,9 +114,8 @@ def catch_up(
         touched = diff.touched(before, after) | diff.altered_columns(before, after).keys()
         if any(_HIDES_ITS_TRACES.search(migration.text) for migration in migrations):
             touched = before.tables.keys() | after.tables.keys()
-        columns = columns_by_table(after)
         there = sorted(touched & after.tables.keys())
-        ledger.after({oid: count_table(observer, after.tables[oid], columns.get(oid, ())) for oid in there})
+        ledger.after({oid: count_table(observer, after.tables[oid], after.columns.of(oid)) for oid in there})
     return after
 
 
@@ -112,57 +135,77 @@ class _Change:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    tables: tuple[TableChange, ...]
-    columns: tuple[ColumnNulls, ...]
-    constraints: tuple[ConstraintChange, ...]
+    """What was found afterwards. `rows_before`: of each table by its name, as far as is known without counting."""
+
+    rows_before: Mapping[str, int]
+    tables: tuple[TableChange, ...] = ()
+    columns: tuple[ColumnNulls, ...] = ()
+    constraints: tuple[ConstraintChange, ...] = ()
+    indexes: tuple[IndexChange, ...] = ()
+    schema: tuple[SchemaChange, ...] = ()
+    dependents: tuple[Dependent, ...] = ()
+    keys: tuple[KeyUse, ...] = ()
 
 
-def _facts(observer: psycopg.Connection, change: _Change, ledger: Ledger, limits: Limits, run: Run | None) -> _Facts:
+def _facts(observer: psycopg.Connection, change: _Change, ledger: Ledger, limits: Limits, done: Applied) -> _Facts:
     """Counts what the migration touched, before it and after it, and the rows that break what it added NOT VALID."""
+    before, after, run = change.before, change.after, done.run
     if run is None or not run.committed:  # rolled back as a whole: that nothing stayed need not be counted
-        return _Facts((), (), ())
-    before, after = change.before, change.after
+        return _Facts(ledger.rows_known(before))
     changed = change.touched | diff.altered_columns(before, after).keys()
     was = ledger.before(changed)
-    columns = columns_by_table(after)
+    rows_before = ledger.rows_known(before)
     now: dict[int, Counts] = {}
     for oid in sorted(changed & after.tables.keys()):
-        now[oid] = count_table(observer, after.tables[oid], columns.get(oid, ()), since_xid=change.since_xid)
+        now[oid] = count_table(observer, after.tables[oid], after.columns.of(oid), since_xid=change.since_xid)
     ledger.after(now)
-    lines = _lines_of_tables(run)
-    tables = diff.table_changes(before, after, change.touched, (was, now), lines)
-    constraints = []
-    for constraint, how in diff.constraint_changes(before, after):
-        counted = None
+    schema = diff.schema_changes(before, after)
+    worked_on = change.touched | {oid for oid, table in after.tables.items() if table.name in _locked(run.watch.spans())}
+    return _Facts(
+        rows_before,
+        tables=diff.table_changes(before, after, change.touched, (was, now), lines_of_tables(run.results)),
+        columns=diff.column_nulls(before, after, (was, now)),
+        constraints=_constraints(observer, change, limits, run),
+        indexes=tuple(replace(i, line=_line(run, i.name)) for i in diff.index_changes(before, after)),
+        schema=schema,
+        dependents=dependents(schema, functions_naming(observer, names_gone(schema)), run.results),
+        keys=keys(observer, worked_on & after.tables.keys(), limit_ms=limits.count_ms),
+    )
+
+
+def _constraints(observer: psycopg.Connection, change: _Change, limits: Limits, run: Run) -> tuple[ConstraintChange, ...]:
+    changes = diff.constraint_changes(change.before, change.after)
+    there = {c.table_oid for c, how in changes if how != "dropped"}
+    whole = read_constraints(observer, there) if there else {}
+    keys_added = [c.oid for c, how in changes if c.kind == "foreign key" and how == "added"]
+    has_index = indexed(observer, keys_added) if keys_added else {}
+    told = []
+    for found, how in changes:
+        constraint, counted = whole.get(found.key, found), None
         if how != "dropped" and not constraint.validated:
             counted = count_violations(observer, constraint, limit_ms=limits.count_ms, default_path=True)
-        told = diff.constraint_change(constraint, how, counted.violations if counted else None, counted.rows if counted else None)
-        constraints.append(replace(told, line=_line_of_name(run, constraint.name)))
-    return _Facts(tables, diff.column_nulls(before, after, (was, now)), tuple(constraints))
+        one = diff.constraint_change(constraint, how, counted.violations if counted else None, counted.rows if counted else None)
+        index = has_index.get(constraint.oid) if constraint.kind == "foreign key" else None
+        told.append(replace(one, line=line_of(run.results, constraint.name), indexed=index))
+    return tuple(told)
+
+
+def _locked(spans: Iterable[LockSpan]) -> set[str]:
+    """Relations whose rows the migration wrote, or that it worked on."""
+    return {span.relation for span in spans if span.mode not in ("AccessShareLock", "RowShareLock")}
+
+
+def _line(run: Run, name: str) -> int | None:
+    """The line of the statement that built an index, or else of the first that says its name."""
+    built = next((r.line for r in run.results for work in r.indexes if work.name == name), None)
+    return built or line_of(run.results, last_part(name))
 
 
 def _merged(
     refused: tuple[ConstraintChange, ...], changed: tuple[ConstraintChange, ...], before: Snapshot
 ) -> tuple[ConstraintChange, ...]:
     """What was refused, then what changed; an invalid index that a refused one left is told once, as added."""
-    names = {(c.table_name, c.name) for c in before.constraints.values()}
+    names = {(c.table_name, c.name) for c in before.constraints.values()} if refused else set()
     told = [replace(c, change="added") if (c.table, c.name) not in names else c for c in refused]
     again = {(c.table, c.name) for c in told}
     return (*told, *(c for c in changed if (c.table, c.name) not in again))
-
-
-def _line_of_name(run: Run, name: str) -> int | None:
-    """The first statement that says a constraint's name; None if PostgreSQL made the name up."""
-    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
-    return next((result.line for result in run.results if word.search(result.sql)), None)
-
-
-def _lines_of_tables(run: Run) -> dict[str, int]:
-    """For each relation the line of the longest statement that added a lock on it: most likely the one that changed it."""
-    longest: dict[str, StatementResult] = {}
-    for result in run.results:
-        for lock in result.locks or ():
-            known = longest.get(lock.relation)
-            if known is None or result.duration_ms > known.duration_ms:
-                longest[lock.relation] = result
-    return {relation: result.line for relation, result in longest.items()}

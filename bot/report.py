@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from bot.journal.steps import Kind, RunRow, StepRow
-from bot.model import Finding, Outcome, Plan, Rehearsal, Report, Severity, TableChange, Verdict
+from bot.model import Finding, Outcome, Plan, Rehearsal, RelationLock, Report, Severity, TableChange, Verdict
 from bot.plain import to_plain
 from bot.program import templates_folder
 from bot.words import count, duration, one_line, relation, size, visible
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 MARKER = "<!-- migration-rehearsal -->"
 COMMENT_LIMIT = 60_000
 STATUS_LIMIT = 140
-_TRIAL_ERRORS = ("error", "again_error")
 _ICONS = {Verdict.PASS: "✅", Verdict.WARN: "⚠️", Verdict.FAIL: "❌", Verdict.ERROR: "⛔"}
 _FINDING_ICONS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTICE: "ℹ️"}
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>~|$&#!^]|:(?=[\w/+-])|(?<=\bwww)\.|^\d*[-+=.)]")
+_WORTH_TELLING_BYTES = 1_000_000
 _POINTS_AT = re.compile(r"([@#])(?=\w)")  # a mention, an issue
 
 
@@ -43,8 +43,8 @@ def to_json(report: Report, *, show_row_data: bool = False) -> str:
     values = to_plain(report)
     for migration in values["migrations"]:
         errors = [migration["error"], *(s["error"] for s in migration["statements"])]
-        trials = filter(None, (migration["down"], migration["second_run"]))
-        errors += [trial.get(error) for trial in trials for error in _TRIAL_ERRORS]
+        for trial, names in (("down", ("error", "again_error")), ("second_run", ("error",))):
+            errors += [migration[trial][name] for name in names] if migration[trial] else []
         for error in filter(None, errors):
             if not show_row_data:
                 error["detail"] = None
@@ -187,7 +187,7 @@ def _longest_wait(migrations: Iterable[Rehearsal]) -> str:
     migrations = list(migrations)
     if any(s.locks is None for m in migrations for s in m.statements):
         return ""
-    waits = [lock.held_ms for m in migrations for lock in m.locks if lock.blocks]
+    waits = [_waited_ms(lock) for m in migrations for lock in m.locks if lock.blocks]
     return f", nobody waits longer than {duration(max(waits))}" if waits else ", nobody waits"
 
 
@@ -243,6 +243,9 @@ def _environment() -> Environment:
         "rows_cell": rows_cell,
         "size_cell": size_cell,
         "wait_cell": wait_cell,
+        "wait": wait,
+        "lock_mode": lock_mode,
+        "cost_text": cost_text,
         "relation": relation,
         "within": within,
         "nowrap": nowrap,
@@ -325,20 +328,46 @@ def _rows_gone(table: TableChange) -> int:
 
 
 def size_cell(migration: Rehearsal) -> str:
-    """How much a migration's tables grew."""
-    return signed_bytes(sum((t.bytes_after or 0) - (t.bytes_before or 0) for t in migration.tables))
+    """How much the database grew, its indexes too; what the catalog grew by alone is not worth a word."""
+    grown = migration.disk_bytes
+    if grown is None:
+        grown = sum((t.bytes_after or 0) - (t.bytes_before or 0) for t in migration.tables)
+    return signed_bytes(grown) if abs(grown) >= _WORTH_TELLING_BYTES else "–"
+
+
+def cost_text(migrations: Iterable[Rehearsal]) -> str:
+    """What migrations wrote besides the data: log, and temporary files."""
+    migrations = list(migrations)
+    wal, temp = (sum(getattr(m, what) or 0 for m in migrations) for what in ("wal_bytes", "temp_bytes"))
+    parts = [f"{size(n)} of {what}" for n, what in ((wal, "log (WAL)"), (temp, "temporary files")) if n >= _WORTH_TELLING_BYTES]
+    return f", {' and '.join(parts)} written" if parts else ""
+
+
+def wait(ms: float) -> str:
+    """How long others wait; a dash where they do not."""
+    return nowrap(duration(ms)) if ms else "–"
+
+
+def lock_mode(mode: str) -> str:
+    """A mode as PostgreSQL's manual and its LOCK command write it: `AccessExclusiveLock` is ACCESS EXCLUSIVE."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", mode.removesuffix("Lock")).upper()
 
 
 def wait_cell(migration: Rehearsal, style: str = "markdown") -> str:
     """Who had to wait on which table, for how long; the longest two."""
-    blocking = sorted((lock for lock in migration.locks if lock.blocks), key=lambda lock: lock.held_ms, reverse=True)
+    blocking = sorted((lock for lock in migration.locks if lock.blocks), key=_waited_ms, reverse=True)
     show = cell if style == "markdown" else one_line
-    parts = [f"{' and '.join(k.blocks)} on {show(relation(k.relation))} for {duration(k.held_ms)}" for k in blocking[:2]]
+    parts = [f"{' and '.join(k.blocks)} on {show(relation(k.relation))} for {duration(_waited_ms(k))}" for k in blocking[:2]]
     if len(blocking) > 2:
         parts.append(f"{len(blocking) - 2} more")
     if any(s.locks is None and s.error is None for s in migration.statements):
         parts.append("not read outside a transaction")
     return ", ".join(parts) or "–"
+
+
+def _waited_ms(lock: RelationLock) -> float:
+    """How long those waited who waited longest."""
+    return max(lock.reads_blocked_ms, lock.writes_blocked_ms)
 
 
 def columns(rows: Iterable[Iterable[str]]) -> str:

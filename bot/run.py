@@ -199,7 +199,7 @@ class _Answer:
             clone, notes, rehearsals = self._rehearsed(known)
         else:
             rehearsals = [*(k.rehearsal for k in known), *map(_skipped, plan.migrations[len(known) :])]
-        findings = judge(rehearsals, plan.migrations, plan.problems, Policy(self.settings.large_table_rows))
+        findings = judge(rehearsals, plan.migrations, plan.problems, self._policy(clone))
         return Report(
             verdict=conclude(findings, self.settings.fail_on),
             run=facts,
@@ -208,6 +208,15 @@ class _Answer:
             findings=findings,
             notes=(*notes, f"Layout {plan.reason}.", *self._what_was_known(known)),
             total_ms=round((time.monotonic() - began) * 1000, 3),
+        )
+
+    def _policy(self, clone: CloneFacts) -> Policy:
+        settings = self.settings
+        return Policy(
+            large_table_rows=settings.large_table_rows,
+            reads_blocked_ms=settings.max_reads_blocked_ms,
+            writes_blocked_ms=settings.max_writes_blocked_ms,
+            production=replace(settings.production, rows_here=clone.seed.rows),
         )
 
     # ── What the journal holds ───────────────────────────────────────────────────────────────────────────────────────────
@@ -282,19 +291,18 @@ def _skipped(migration: Migration) -> Rehearsal:
 
 def _without_row_data(rehearsal: Rehearsal) -> Rehearsal:
     """A DETAIL holds values of rows: where it may not be shown, it is not kept either."""
-    statements = tuple(replace(s, error=replace(s.error, detail=None)) if s.error else s for s in rehearsal.statements)
     down, second = rehearsal.down, rehearsal.second_run
     return replace(
         rehearsal,
         error=_without_detail(rehearsal.error),
-        statements=statements,
-        down=down and replace(down, error=_without_detail(down.error), again_error=_without_detail(down.again_error)),
-        second_run=second and replace(second, error=_without_detail(second.error)),
+        statements=tuple(replace(s, error=_without_detail(s.error)) if s.error else s for s in rehearsal.statements),
+        down=replace(down, error=_without_detail(down.error), again_error=_without_detail(down.again_error)) if down else None,
+        second_run=replace(second, error=_without_detail(second.error)) if second else None,
     )
 
 
 def _without_detail(error: SqlError | None) -> SqlError | None:
-    return error and replace(error, detail=None)
+    return replace(error, detail=None) if error else None
 
 
 def _look_into_seed(

@@ -14,6 +14,7 @@ from bot.clones import check_provider
 from bot.errors import UsageError
 from bot.journal.place import Place
 from bot.layouts import named
+from bot.production import Production, read_statistics
 from bot.verdict import FAIL_ON
 
 
@@ -39,6 +40,24 @@ INPUTS = (
     Input("clone-provider", "embedded", "Where clones come from.", "--clone-provider"),
     Input("fail-on", "error", "Least severity that fails the check: error, warning or never.", "--fail-on"),
     Input("large-table-rows", "10000", "Tables with fewer rows are small: rewriting one is no finding.", "--large-table-rows"),
+    Input(
+        "max-reads-blocked-ms",
+        "500",
+        "Milliseconds that reads of a table may wait; ten times as many are an error.",
+        "--max-reads-blocked-ms",
+    ),
+    Input(
+        "max-writes-blocked-ms",
+        "1000",
+        "Milliseconds that writes of a table may wait; ten times as many are an error.",
+        "--max-writes-blocked-ms",
+    ),
+    Input(
+        "production-rows",
+        "",
+        "How large production is, where the seed is smaller: its rows in all, or a file of statistics.",
+        "--production-rows",
+    ),
     Input("time-limit", "60", "Minutes that one migration may take.", "--time-limit"),
     Input("way-back", "true", "Whether down parts are tried, and files that run in no transaction run twice.", "--way-back"),
     Input("postgres-bin", "", "Folder with PostgreSQL's programs, or `wheel` for the embedded ones.", "--postgres-bin"),
@@ -67,6 +86,9 @@ class Settings:
     clone_provider: str = "embedded"
     fail_on: str = "error"
     large_table_rows: int = 10_000
+    max_reads_blocked_ms: float = 500.0
+    max_writes_blocked_ms: float = 1000.0
+    production: Production = Production()  # noqa: RUF009  frozen
     time_limit_s: float = 3600.0
     way_back: bool = True
     postgres_bin: str | None = None
@@ -125,6 +147,9 @@ def settings_from(inputs: Mapping[str, str]) -> Settings:
         clone_provider=check_provider(given.get("clone-provider", "embedded")),
         fail_on=_one_of(given, "fail-on", FAIL_ON),
         large_table_rows=int(_number(given, "large-table-rows")),
+        max_reads_blocked_ms=_number(given, "max-reads-blocked-ms"),
+        max_writes_blocked_ms=_number(given, "max-writes-blocked-ms"),
+        production=_production(given.get("production-rows", "")),
         time_limit_s=min(_number(given, "time-limit"), 10_000) * 60,
         way_back=_flag(given, "way-back"),
         postgres_bin=given.get("postgres-bin"),
@@ -132,6 +157,25 @@ def settings_from(inputs: Mapping[str, str]) -> Settings:
         force=_one_of(given, "rerun", ("", "force")) == "force",
         journal=_journal(given),
     )
+
+
+def _production(given: str) -> Production:
+    """A number is production's rows in all; anything else the path of a file of statistics."""
+    if not given:
+        return Production()
+    digits = given.replace("_", "").replace(",", "")
+    if digits.isascii() and digits.isdigit():
+        return Production(total=int(digits))
+    try:
+        with Path(given).open(encoding="utf-8", newline="") as lines:
+            return read_statistics(lines, given)
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "It is no text in UTF-8."
+        raise UsageError(
+            f"The input production-rows is {given!r}: no number, and no file that can be read.",
+            why=why or "",
+            advice="Give a number of rows, or the path of a file made as docs/production-rows.md says.",
+        ) from error
 
 
 def _journal(given: Mapping[str, str]) -> Place:

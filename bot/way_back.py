@@ -13,7 +13,7 @@ from bot.errors import CloneError
 from bot.layouts import named
 from bot.model import Down, Loss, Migration, Outcome, SecondRun
 from bot.postgres.catalog import Column, Snapshot, Table
-from bot.postgres.counts import Counts, columns_by_table, count_table
+from bot.postgres.counts import Counts, count_table
 from bot.rehearsal import _HIDES_ITS_TRACES as HIDES_ITS_TRACES
 from bot.shadow import Done, Shadow, not_tried
 from bot.sql import split
@@ -132,7 +132,6 @@ def _lost_of_before(done: Done, before: Snapshot, after: Snapshot, shadow: Shado
     oids = {table.name: table.oid for table in done.before.tables.values()}
     tables = [before.tables[oid] for oid in sorted(changed & before.tables.keys()) if _holds_data(before.tables[oid])]
     held = done.held_before.before(oids[table.name] for table in tables if table.name in oids)
-    of_clone, of_shadow, columns = columns_by_table(done.before), columns_by_table(before), columns_by_table(after)
     by_name = {table.name: table for table in after.tables.values()}
     with shadow.look() as observer:
         for table in tables:
@@ -143,12 +142,12 @@ def _lost_of_before(done: Done, before: Snapshot, after: Snapshot, shadow: Shado
             if same is None:
                 yield Loss(table.name, None, was.rows, kept_before=True)
                 continue
-            now = count_table(observer, same, columns.get(same.oid, ()))
+            now = count_table(observer, same, after.columns.of(same.oid))
             lost = max(0, was.rows - now.rows)
             if lost:
                 yield Loss(table.name, None, lost, kept_before=True)
-            had = _values(was, of_clone.get(oids[table.name], ()))
-            has = _values_now(now, of_shadow.get(table.oid, ()), columns.get(same.oid, ()))
+            had = _values(was, done.before.columns.of(oids[table.name]))
+            has = _values_now(now, before.columns.of(table.oid), after.columns.of(same.oid))
             for column, values in had.items():
                 gone = values - has.get(column, 0) - lost  # those of lost rows are told with the rows
                 if gone > 0:
@@ -176,7 +175,6 @@ def _filled(done: Done) -> Iterator[Loss]:
     roots = {oid: table for oid, table in after.tables.items() if _holds_data(table)}
     touched = diff.touched(before, after)
     held = done.held_after.before(roots.keys() & touched)
-    old, new = columns_by_table(before), columns_by_table(after)
     for oid, table in sorted(roots.items()):
         if oid not in held:
             continue
@@ -184,8 +182,8 @@ def _filled(done: Done) -> Iterator[Loss]:
             if table.name not in names and held[oid].rows:
                 yield Loss(table.name, None, held[oid].rows, kept_before=False)
             continue
-        known = {c.name for c in old.get(oid, ())}
-        came = [c for c in new.get(oid, ()) if (oid, c.number) not in before.columns and c.name not in known]
+        known = {c.name for c in before.columns.of(oid)}
+        came = [c for c in after.columns.of(oid) if (oid, c.number) not in before.columns and c.name not in known]
         for column, values in _values(held[oid], came).items():
             if values:
                 yield Loss(before.tables[oid].name, column, values, kept_before=False)

@@ -39,9 +39,9 @@ def relation(text: str) -> str:
     return text.removeprefix("public.")
 
 
-def count(number: int, noun: str) -> str:
-    """A number with its noun: `1 row`, `2,187 rows`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun: `1 row`, `2,187 rows`, `2 indexes`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def duration(ms: float) -> str:
@@ -59,3 +59,14 @@ def size(value: float) -> str:
             break
         value /= 1024
     return f"{value:.0f} {unit}" if unit == "B" or abs(value) >= 100 else f"{value:.1f} {unit}"
+
+
+def parts_of(qualified: str) -> list[str]:
+    """A name as SQL (`public."Odd.Name".id`) -> its parts without their quotes."""
+    found = re.findall(r'"((?:[^"]|"")*)"|([^".]+)', qualified)
+    return [quoted.replace('""', '"') or plain for quoted, plain in found]
+
+
+def last_part(qualified: str) -> str:
+    """The last part of a name as SQL, without quotes: the word by which a statement says it."""
+    return (parts_of(qualified) or [qualified])[-1]

@@ -2,15 +2,20 @@
 
 Every name in them is qualified, and a reader of definitions has `search_path` set to `pg_catalog`, so that definitions come
 out qualified as well and nothing that a migration creates can stand in for what we mean.
+
+A snapshot holds everything that `pg_dump -s` would write. A database may have ten thousand tables, and two snapshots are mostly
+equal: so columns come as one text for each table, and texts are compared before anything is made of them.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import psycopg
 from psycopg.rows import class_row
@@ -20,7 +25,9 @@ _Row = TypeVar("_Row")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; `root` is the OID of the partitioned table it belongs to, or its own."""
+    """A table; `root` is the OID of the partitioned table it belongs to, or its own. `rows` is what the catalog believes: exact
+    directly after a VACUUM, -1 where nobody counted yet.
+    """
 
     oid: int
     name: str
@@ -31,11 +38,14 @@ class Table:
     inserted: int
     updated: int
     deleted: int
+    rows: float = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; `number` stays when it is renamed, `quoted` is its name as SQL, `definition` its type, collation, default."""
+    """A column; `number` stays when it is renamed, `quoted` is its name as SQL, `definition` its type, collation, default.
+    `not_null` is true where no row can hold NULL; `constraint` says how the NOT NULL was declared, `options` the rest.
+    """
 
     table_oid: int
     number: int
@@ -43,11 +53,18 @@ class Column:
     quoted: str
     definition: str
     not_null: bool
+    constraint: str = ""
+    options: str = ""
+
+    @property
+    def whole(self) -> str:
+        """All there is to say of it, as SQL says it."""
+        return " ".join(part for part in (self.definition, self.constraint, self.options) if part)
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index with its whole definition."""
+    """An index with its whole definition; another `filenode` means that it was built anew. A partitioned one has none."""
 
     oid: int
     table_oid: int
@@ -55,6 +72,7 @@ class Index:
     table_name: str
     definition: str
     valid: bool
+    filenode: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +81,13 @@ class Constraint:
     put after FROM to get the rows it holds for), `columns` and the like are quoted as SQL; `schema`, `relation`, `column_name`
     (of a NOT NULL) and `name` are not. `index_definition` makes an ordinary index like an exclusion constraint's;
     `bare_index`: a unique index that no constraint stands for. `oid` is the number
-    of the column where it is a NOT NULL, which has no other identity before PostgreSQL 18.
+    of the column where it is a NOT NULL, which has no other identity before PostgreSQL 18. In a snapshot `source` is empty, and
+    so is all that comes after it: that is read when rows are to be counted.
     """
 
     oid: int
     table_oid: int
     table_name: str
-    source: str
     schema: str
     relation: str
     column_name: str | None
@@ -78,15 +96,16 @@ class Constraint:
     validated: bool
     definition: str
     columns: list[str]
-    expression: str | None
-    referenced: str | None
-    referenced_columns: list[str]
-    operators: list[str]
-    match_full: bool
-    nulls_not_distinct: bool
-    index_definition: str | None
     bare_index: bool
-    countable: bool
+    source: str = ""
+    expression: str | None = None
+    referenced: str | None = None
+    referenced_columns: list[str] = field(default_factory=list)
+    operators: list[str] = field(default_factory=list)
+    match_full: bool = False
+    nulls_not_distinct: bool = False
+    index_definition: str | None = None
+    countable: bool = False
 
     @property
     def key(self) -> tuple[int, str, str]:
@@ -94,14 +113,208 @@ class Constraint:
         return (self.table_oid, self.kind, str(self.oid) if self.kind == "not null" else self.name)
 
 
+class Object(NamedTuple):
+    """Anything of the catalog that has a definition. `id` is its catalog and OID, and its number where it is part of something.
+
+    `home` is the object that its name stands in: a schema, or the table of a trigger. `also`: other objects (ids, between spaces)
+    that it comes and goes with. `name` is its own name, quoted; a comment or the privileges of something have none, those of a
+    column the column's. `hidden` is a digest of what may not be shown.
+    """
+
+    id: str
+    kind: str
+    home: str | None
+    also: str | None
+    name: str | None
+    definition: str
+    owner: str | None = None
+    hidden: str | None = None
+
+
+class Columns(Mapping[tuple[int, int], Column]):
+    """The columns of all tables, by table and number. `packs`: a JSON text for each table, which is read when somebody asks."""
+
+    def __init__(self, packs: Mapping[int, str] | None = None) -> None:
+        self.packs: Mapping[int, str] = packs or {}
+        self._read: dict[int, dict[tuple[int, int], Column]] = {}
+
+    def of(self, table_oid: int) -> list[Column]:
+        """The columns of one table, in order."""
+        return list(self._of(table_oid).values())
+
+    def differing(self, other: Columns) -> set[int]:
+        """The tables, of both, whose columns differ in anything."""
+        return {oid for oid in self.packs.keys() & other.packs.keys() if self.packs[oid] != other.packs[oid]}
+
+    def _of(self, table_oid: int) -> dict[tuple[int, int], Column]:
+        if table_oid not in self._read:
+            rows = json.loads(self.packs.get(table_oid, "[]"))
+            self._read[table_oid] = {(table_oid, row[0]): _Packed._make(row).column(table_oid) for row in rows}
+        return self._read[table_oid]
+
+    def __getitem__(self, key: tuple[int, int]) -> Column:
+        return self._of(key[0])[key]
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        for oid in self.packs:
+            yield from self._of(oid)
+
+    def __len__(self) -> int:
+        return sum(len(self._of(oid)) for oid in self.packs)
+
+
+class _Packed(NamedTuple):
+    """A column of a pack; `not_null` is 2 where the rows that were there were not looked at."""
+
+    number: int
+    quoted: str
+    type: str
+    collation: str | None
+    default: str | None
+    not_null: int
+    options: str | None
+    constraint: str | None
+    inheritance: str | None
+
+    def column(self, table_oid: int) -> Column:
+        """It as a value."""
+        definition = " ".join(filter(None, (self.type, self.collation, self.default)))
+        named = f"CONSTRAINT {self.constraint}" if self.constraint else None
+        words = (named, "NOT NULL", self.inheritance, "NOT VALID" if self.not_null == 2 else None)
+        constraint = " ".join(filter(None, words)) if self.not_null else ""
+        name = unquoted(self.quoted)[0]
+        return Column(table_oid, self.number, name, self.quoted, definition, self.not_null == 1, constraint, self.options or "")
+
+
+class _Declared(NamedTuple):
+    """A row of constraint_definitions.sql."""
+
+    oid: int
+    table_oid: int
+    domain_oid: int
+    name: str
+    type: str
+    validated: bool
+    definition: str
+    numbers: str | None
+    index_oid: int
+    parent: int | None
+
+
+class _IndexRow(NamedTuple):
+    """A row of indexes.sql."""
+
+    oid: int
+    table_oid: int
+    name: str
+    table_name: str
+    definition: str
+    valid: bool
+    filenode: int | None
+    schema_oid: int
+    own_name: str
+    parent: int | None
+    of_constraint: int | None
+    more: str | None
+    options: str | None
+    unique_columns: list[str] | None
+
+
+_KINDS = {"c": "check", "f": "foreign key", "p": "primary key", "u": "unique", "x": "exclusion"}
+
+
+class Constraints(Mapping[tuple[int, str, str], Constraint]):
+    """Everything that rows can break, by its key; made of what a snapshot holds when somebody asks, table by table."""
+
+    def __init__(
+        self,
+        tables: Mapping[int, Table] | None = None,
+        columns: Columns | None = None,
+        declared: Iterable[_Declared] = (),
+        indexes: Iterable[_IndexRow] = (),
+    ) -> None:
+        self._tables, self._columns = tables or {}, Columns() if columns is None else columns  # asked for its truth, it reads all
+        self._rows: dict[int, list[_Declared | _IndexRow]] = {}
+        partitions_too = ("c", "f")  # an index constraint that a partition has from its table is told by the table
+        for row in declared:
+            if row.table_oid in self._tables and (row.parent is None or row.type in partitions_too):
+                self._rows.setdefault(row.table_oid, []).append(row)
+        for index in indexes:
+            if index.unique_columns is not None and index.parent is None:
+                self._rows.setdefault(index.table_oid, []).append(index)
+        self._read: dict[int, dict[tuple[int, str, str], Constraint]] = {}
+
+    def of(self, table_oid: int) -> Mapping[tuple[int, str, str], Constraint]:
+        """The constraints of one table."""
+        if table_oid not in self._read:
+            table = self._tables.get(table_oid)
+            made = self._make(table) if table and table.kind in ("r", "p") else ()
+            self._read[table_oid] = {c.key: c for c in made}
+        return self._read[table_oid]
+
+    def differing(self, other: Constraints) -> set[int]:
+        """The tables whose constraints may differ, with those that only one of the two has."""
+        return {oid for oid in self._tables.keys() | other._tables.keys() if self._state(oid) != other._state(oid)}
+
+    def _state(self, oid: int) -> tuple[object, ...]:
+        table = self._tables.get(oid)
+        return (table and (table.name, table.root), self._rows.get(oid), self._columns.packs.get(oid))
+
+    def _make(self, table: Table) -> Iterator[Constraint]:
+        schema, relation = unquoted(table.name)
+        place = (table.oid, table.name, schema, relation)
+        quoted = {c.number: c.quoted for c in self._columns.of(table.oid)}
+        for row in self._rows.get(table.oid, ()):
+            if isinstance(row, _Declared):
+                columns = [quoted[int(n)] for n in (row.numbers or "").split() if int(n) in quoted]
+                oid, kind, name = row.index_oid if row.type in "pux" else row.oid, _KINDS[row.type], unquoted(row.name)[0]
+                yield Constraint(oid, *place, None, name, kind, row.validated, row.definition, columns, bare_index=False)
+            else:
+                name, columns = unquoted(row.own_name)[0], row.unique_columns or []
+                yield Constraint(row.oid, *place, None, name, "unique", row.valid, row.definition, columns, bare_index=True)
+        if table.root != table.oid:
+            yield Constraint(table.oid, *place, None, relation, "partition bounds", True, "", [], bare_index=False)
+            return  # and its NOT NULLs are told by its table
+        for c in self._columns.of(table.oid):
+            if c.constraint:
+                told = f"{c.quoted} NOT NULL"
+                yield Constraint(
+                    c.number, *place, c.name, _not_null_name(c), "not null", c.not_null, told, [c.quoted], bare_index=False
+                )
+
+    def __getitem__(self, key: tuple[int, str, str]) -> Constraint:
+        return self.of(key[0])[key]
+
+    def __iter__(self) -> Iterator[tuple[int, str, str]]:
+        for oid in self._tables:
+            yield from self.of(oid)
+
+    def __len__(self) -> int:
+        return sum(len(self.of(oid)) for oid in self._tables)
+
+
+def _not_null_name(column: Column) -> str:
+    named = column.constraint.removeprefix("CONSTRAINT ")
+    return column.name if named == column.constraint else unquoted(named)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The catalog at one moment."""
+    """The catalog at one moment. `objects` holds, by their id, all that has a definition but columns."""
 
     tables: Mapping[int, Table] = field(default_factory=dict)
-    columns: Mapping[tuple[int, int], Column] = field(default_factory=dict)
+    columns: Columns = field(default_factory=Columns)
     indexes: Mapping[int, Index] = field(default_factory=dict)
-    constraints: Mapping[tuple[int, str, str], Constraint] = field(default_factory=dict)
+    constraints: Constraints = field(default_factory=Constraints)
+    objects: Mapping[str, Object] = field(default_factory=dict)
+
+
+_IDENTIFIER = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
+
+
+def unquoted(name: str) -> list[str]:
+    """The parts of a qualified name, without quotes."""
+    return [m[2] or m[1].replace('""', '"') for m in _IDENTIFIER.finditer(name)]
 
 
 @functools.cache
@@ -111,21 +324,80 @@ def query(name: str) -> bytes:
 
 
 def take_snapshot(observer: psycopg.Connection) -> Snapshot:
-    """Reads the catalog over an observing connection: one whose search_path is pg_catalog."""
-    tables = _rows(observer, "tables", Table)
-    columns = _rows(observer, "columns", Column)
-    indexes = _rows(observer, "indexes", Index)
+    """Reads the catalog over an observing connection, which is in no transaction: one whose search_path is pg_catalog."""
+    with observer.transaction():
+        observer.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        tables = {t.oid: t for t in _rows(observer, "tables", Table)}
+        columns = Columns(dict(observer.execute(query("columns")).fetchall()))
+        indexes = [_IndexRow._make(row) for row in observer.execute(query("indexes")).fetchall()]
+        declared = [_Declared._make(row) for row in observer.execute(query("constraint_definitions")).fetchall()]
+        objects = sorted(_objects(observer, "rarities"), key=lambda o: o.kind != "schema")  # a home comes before what is in it
+        for name in ("relations", "types", "routines"):
+            objects += _objects(observer, name)
+        objects += [*_constraint_objects(declared, indexes), *map(_index_object, indexes), *_objects(observer, "attached")]
+        if observer.execute("SELECT pg_catalog.has_table_privilege('pg_catalog.pg_subscription', 'SELECT')").fetchone() == (
+            True,
+        ):
+            objects += _objects(observer, "subscriptions")
+        objects += _objects(observer, "remarks")
+        members = {row[0] for row in observer.execute(query("members")).fetchall()}
     return Snapshot(
-        {t.oid: t for t in tables},
-        {(c.table_oid, c.number): c for c in columns},
-        {i.oid: i for i in indexes},
-        read_constraints(observer),
+        tables,
+        columns,
+        {i.oid: Index(*i[:7]) for i in indexes if i.parent is None},
+        Constraints(tables, columns, declared, indexes),
+        _own(objects, members),
     )
 
 
-def read_constraints(connection: psycopg.Connection) -> dict[tuple[int, str, str], Constraint]:
-    """Everything that rows can break, by its key."""
-    return {c.key: c for c in _rows(connection, "constraints", Constraint)}
+def _objects(observer: psycopg.Connection, name: str) -> list[Object]:
+    return [Object._make(row) for row in observer.execute(query(name)).fetchall()]
+
+
+def _own(objects: Iterable[Object], members: set[str]) -> dict[str, Object]:
+    """By id, without what belongs to an extension or to PostgreSQL, and what stands in or comes with that."""
+    found: dict[str, Object] = {}
+    for thing in objects:
+        of_extension = thing.id in members or (thing.also and not members.isdisjoint(thing.also.split()))
+        if not of_extension and (thing.home is None or thing.home in found):
+            found[thing.id] = thing
+    return found
+
+
+def _index_object(row: _IndexRow) -> Object:
+    """An index; one that a constraint stands for is told with that, and here only to have a name."""
+    home = f"2615:{row.schema_oid}"
+    if row.of_constraint:
+        return Object(f"1259:{row.oid}", "index", home, f"2606:{row.of_constraint}", row.own_name, "")
+    also = f"1259:{row.table_oid}" if row.parent is None else f"1259:{row.table_oid} 1259:{row.parent}"
+    attached = "PARTITION" if row.parent is not None else None
+    definition = " ".join(filter(None, (row.definition, row.more, attached, None if row.valid else "(invalid)")))
+    return Object(f"1259:{row.oid}", "index", home, also, row.own_name, definition)
+
+
+def _constraint_objects(declared: Iterable[_Declared], indexes: Iterable[_IndexRow]) -> Iterator[Object]:
+    """Constraints as objects; what is set on a constraint's index is told with it."""
+    settings = {
+        i.oid: " ".join(filter(None, (f"WITH ({i.options})" if i.options else None, i.more)))
+        for i in indexes
+        if i.of_constraint and (i.options or i.more)
+    }
+    for row in declared:
+        home = f"1247:{row.domain_oid}" if row.domain_oid else f"1259:{row.table_oid}"
+        also = f"2606:{row.parent}" if row.parent is not None else None
+        more = settings.get(row.index_oid) if row.type in "pux" else None
+        definition = f"{row.definition} {more}" if more else row.definition
+        yield Object(f"2606:{row.oid}", "constraint", home, also, row.name, definition)
+
+
+def read_constraints(connection: psycopg.Connection, only: Iterable[int] | None = None) -> dict[tuple[int, str, str], Constraint]:
+    """Everything that rows can break, by its key, with what is needed to count; of some tables `only`, by their OIDs."""
+    text = query("constraints")
+    if only is not None:
+        chosen = ", ".join(str(int(oid)) for oid in only) or "0"
+        text = text.replace(b"AND true -- only some tables", f"AND c.oid IN ({chosen}) --".encode())
+    with connection.cursor(row_factory=class_row(Constraint)) as cursor:
+        return {c.key: c for c in cursor.execute(text).fetchall()}
 
 
 def _rows(connection: psycopg.Connection, name: str, row: type[_Row]) -> list[_Row]:

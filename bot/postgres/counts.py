@@ -74,24 +74,20 @@ class Ledger:
         oids = set(oids)
         unknown = [self.seed.tables[oid] for oid in oids if self.untouched(oid) and oid not in self.seeded]
         if unknown:
-            by_table = columns_by_table(self.seed)
             with self.open_seed() as observer:
                 for table in unknown:
-                    self.seeded[table.oid] = count_table(observer, table, by_table.get(table.oid, ()))
+                    self.seeded[table.oid] = count_table(observer, table, self.seed.columns.of(table.oid))
         counts = self.seeded | self.known
         return {oid: counts[oid] for oid in oids if oid in counts}
+
+    def rows_known(self, snapshot: Snapshot) -> dict[str, int]:
+        """Rows by name of the tables of a snapshot, without counting: what was counted, or what the last VACUUM found."""
+        known = {table.name: int(table.rows) for table in snapshot.tables.values() if table.rows >= 0}
+        return known | {snapshot.tables[oid].name: c.rows for oid, c in (self.seeded | self.known).items() if oid in snapshot.tables}
 
     def after(self, counts: Mapping[int, Counts]) -> None:
         """Keeps what was counted after a migration."""
         self.known.update(counts)
-
-
-def columns_by_table(snapshot: Snapshot) -> dict[int, list[Column]]:
-    """The columns of each table, in order."""
-    found: dict[int, list[Column]] = {}
-    for column in snapshot.columns.values():
-        found.setdefault(column.table_oid, []).append(column)
-    return found
 
 
 def total_rows(observer: psycopg.Connection) -> int:

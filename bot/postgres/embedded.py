@@ -165,7 +165,7 @@ def _command(binaries: Binaries, folder: Path, data: Path, more: Mapping[str, st
         "listen_addresses": "",
         "unix_socket_directories": str(folder),
         "unix_socket_permissions": "0700",
-        "wal_level": "minimal",
+        "wal_level": "replica",  # as in production, where an index or a rewritten table goes through the log: it is measured
         "max_wal_senders": "0",
         "shared_buffers": f"{_shared_buffers_mb()}MB",
         "dynamic_shared_memory_type": "mmap",  # a container's /dev/shm has 64 MB: too little for a parallel index build

@@ -1,12 +1,11 @@
-"""Locks that a migration holds: read over a second connection while its transaction is open, when they are exact."""
+"""Locks that a migration holds: what their modes keep others from, for how long each was held, which was the strongest. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-import psycopg
-
-from bot.model import HeldLock, RelationLock
+from bot.model import HeldLock, LockSpan, RelationLock
 
 # From the weakest to the strongest (PostgreSQL manual, "Explicit Locking", the conflict table).
 MODES = (
@@ -25,20 +24,7 @@ _BLOCKS = {
     "ExclusiveLock": ("writes",),
     "AccessExclusiveLock": ("reads", "writes"),
 }
-# The observer does not see relations that the open transaction created: those locks block nobody, and are left out.
-_QUERY = """
-SELECT pg_catalog.format('%%I.%%I', n.nspname, c.relname), l.mode
-FROM pg_catalog.pg_locks AS l
-JOIN pg_catalog.pg_class AS c ON c.oid = l.relation
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-WHERE l.pid = %(pid)s
-  AND l.granted
-  AND l.locktype = 'relation'
-  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
-  AND c.relkind IN ('r', 'p', 'm', 'v', 'f', 'S')
-  AND n.nspname !~ '^pg_'
-  AND n.nspname <> 'information_schema'
-"""
+_WORKS_ON = MODES.index("ShareUpdateExclusiveLock")
 
 
 def blocks(mode: str) -> tuple[str, ...]:
@@ -46,66 +32,92 @@ def blocks(mode: str) -> tuple[str, ...]:
     return _BLOCKS.get(mode, ())
 
 
+def strength(mode: str) -> int:
+    """A greater number for a stronger mode."""
+    return MODES.index(mode)
+
+
+def works_on(mode: str) -> bool:
+    """Whether who holds it may build, scan or rewrite the relation: no mere reader or writer of rows takes it."""
+    return strength(mode) >= _WORKS_ON
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Taken:
+    """A lock as pg_locks shows it."""
+
+    relation: str
+    mode: str
+    oid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """When a lock was taken, on the migration's clock, and by the statement in which line."""
+
+    began_ms: float
+    line: int
+
+
 @dataclass(slots=True)
-class LockWatch:
-    """Follows the locks of one migration's connection, statement by statement.
+class Held:
+    """The locks of the open transaction, and those of transactions that are over."""
 
-    Without an observer it sees nothing. `held`: relation -> {mode: (since_ms, line)} in the open transaction.
-    """
+    now: dict[Taken, Since] = field(default_factory=dict)
+    spans: list[LockSpan] = field(default_factory=list)
 
-    observer: psycopg.Connection | None
-    pid: int
-    held: dict[str, dict[str, tuple[float, int]]] = field(default_factory=dict)
-    released: dict[str, RelationLock] = field(default_factory=dict)
-
-    def read(self, began_ms: float, line: int) -> tuple[HeldLock, ...] | None:
-        """After a statement: what it added to the locks held, strongest mode of each relation; None if they can't be read
-        (it may have locked the catalog itself).
+    def update(self, taken: Iterable[Taken], began_ms: float, line: int) -> tuple[HeldLock, ...]:
+        """After a statement: what it added to the locks held, the strongest mode of each relation. What is held no longer
+        (a ROLLBACK TO SAVEPOINT lets go) ended with the statement's beginning.
         """
-        if self.observer is None:
-            return None
-        try:
-            rows = self.observer.execute(_QUERY, {"pid": self.pid}).fetchall()
-        except psycopg.Error:
-            self.observer = None  # it would be as blind, and as slow to find out, at the next statement
-            return None
-        self._let_go({(relation, mode) for relation, mode in rows}, began_ms)
+        taken = set(taken)
+        self._let_go(self.now.keys() - taken, began_ms)
         added: dict[str, str] = {}
-        for relation, mode in rows:
-            modes = self.held.setdefault(relation, {})
-            if mode not in modes:
-                modes[mode] = (began_ms, line)
-                if relation not in added or MODES.index(mode) > MODES.index(added[relation]):
-                    added[relation] = mode
+        for lock in sorted(taken - self.now.keys()):
+            self.now[lock] = Since(began_ms, line)
+            if lock.relation not in added or strength(lock.mode) > strength(added[lock.relation]):
+                added[lock.relation] = lock.mode
         return tuple(HeldLock(relation, mode) for relation, mode in sorted(added.items()))
-
-    def _let_go(self, held_now: set[tuple[str, str]], now_ms: float) -> None:
-        """Locks end before their transaction does when it goes back to a savepoint."""
-        for relation in list(self.held):
-            gone = {mode: since for mode, since in self.held[relation].items() if (relation, mode) not in held_now}
-            if gone:
-                self._note(relation, gone, now_ms)
-                self.held[relation] = {mode: since for mode, since in self.held[relation].items() if mode not in gone}
 
     def release(self, now_ms: float) -> None:
         """The transaction has ended: what it held is held no longer."""
-        for relation, modes in self.held.items():
-            if modes:
-                self._note(relation, modes, now_ms)
-        self.held.clear()
+        self._let_go(set(self.now), now_ms)
 
-    def _note(self, relation: str, modes: dict[str, tuple[float, int]], now_ms: float) -> None:
-        mode = max(modes, key=MODES.index)
-        since, line = modes[mode]
-        lock = RelationLock(relation, mode, round(now_ms - since, 3), blocks(mode), line)
-        known = self.released.get(relation)
-        if known is None or _weight(lock) > _weight(known):
-            self.released[relation] = lock
-
-    def strongest(self) -> tuple[RelationLock, ...]:
-        """The strongest lock held on each relation, those that block most first."""
-        return tuple(sorted(self.released.values(), key=_weight, reverse=True))
+    def _let_go(self, gone: Iterable[Taken], now_ms: float) -> None:
+        for lock in sorted(gone):
+            since = self.now.pop(lock)
+            self.spans.append(
+                LockSpan(lock.relation, lock.mode, round(since.began_ms, 3), round(max(now_ms, since.began_ms), 3), since.line)
+            )
 
 
-def _weight(lock: RelationLock) -> tuple[int, float]:
-    return (MODES.index(lock.mode), lock.held_ms)
+def strongest(spans: Iterable[LockSpan], rows: Mapping[str, int]) -> tuple[RelationLock, ...]:
+    """The strongest lock held on each relation, those that block most first; `rows`: of each table, as far as is known."""
+    by_relation: dict[str, list[LockSpan]] = {}
+    for span in spans:
+        by_relation.setdefault(span.relation, []).append(span)
+    locks = []
+    for relation, its in by_relation.items():
+        most = max(its, key=lambda span: (strength(span.mode), span.ended_ms - span.began_ms))
+        locks.append(
+            RelationLock(
+                relation,
+                most.mode,
+                round(most.ended_ms - most.began_ms, 3),
+                blocks(most.mode),
+                most.line,
+                reads_blocked_ms=_blocked_ms(its, "reads"),
+                writes_blocked_ms=_blocked_ms(its, "writes"),
+                rows=rows.get(relation),
+            )
+        )
+    return tuple(sorted(locks, key=lambda lock: (strength(lock.mode), lock.held_ms, lock.relation), reverse=True))
+
+
+def _blocked_ms(spans: Iterable[LockSpan], what: str) -> float:
+    """How long a relation's reads or writes had to wait: moments under two locks counted once."""
+    total = end = 0.0
+    for began, ended in sorted((span.began_ms, span.ended_ms) for span in spans if what in blocks(span.mode)):
+        total += max(0.0, ended - max(began, end))
+        end = max(end, ended)
+    return round(total, 3)

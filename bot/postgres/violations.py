@@ -108,6 +108,8 @@ def count_violations(
 
     `default_path`: with the database's own search_path, for a function in a CHECK that relies on it.
     """
+    if not constraint.source:
+        constraint = read_constraints(connection, [constraint.table_oid]).get(constraint.key, constraint)
     if not constraint.countable:
         return None
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import ConstraintChange, Finding, Rehearsal, Severity
+from bot.rules._sql import not_null, not_valid
 from bot.rules.base import Policy, Rule
 from bot.words import count, name, relation
 
@@ -12,12 +13,10 @@ from bot.words import count, name, relation
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
     for constraint in rehearsal.constraints:
         if constraint.refused:
-            yield Finding(
-                CONSTRAINT_BROKEN.id,
-                CONSTRAINT_BROKEN.severity,
+            yield RULE.found(
+                rehearsal,
                 _message(constraint),
-                rehearsal.path,
-                constraint.line,
+                line=constraint.line,
                 measured=constraint.violations,
                 limit=0,
                 instead=_instead(constraint),
@@ -53,30 +52,18 @@ def _instead(constraint: ConstraintChange) -> str | None:
         return None
     if constraint.kind == "not null":
         column = constraint.columns[0]
-        helper = f"{column.strip(chr(34))}_not_null".replace('"', "")
-        return (
-            f'ALTER TABLE {table} ADD CONSTRAINT "{helper}" CHECK ({column} IS NOT NULL) NOT VALID;\n'
-            f"-- fill the {constraint.violations or 0:,} rows where {column} IS NULL, in batches\n"
-            f'ALTER TABLE {table} VALIDATE CONSTRAINT "{helper}";  -- nobody waits\n'
-            f"ALTER TABLE {table} ALTER COLUMN {column} SET NOT NULL;  -- no scan\n"
-            f'ALTER TABLE {table} DROP CONSTRAINT "{helper}";'
-        )
+        return not_null(table, column, f"fill the {constraint.violations or 0:,} rows where {column} IS NULL, in batches")
     if constraint.kind in ("unique", "primary key"):
         return (
             f"-- these have more than one row:\nSELECT {columns}, count(*) FROM {table} GROUP BY {columns} HAVING count(*) > 1;"
         )
     if constraint.kind in ("check", "foreign key"):
-        definition = constraint.definition.removesuffix(" NOT VALID")
-        quoted = '"' + constraint.name.replace('"', '""') + '"'
-        return (
-            f"ALTER TABLE {table} ADD CONSTRAINT {quoted} {definition} NOT VALID;\n"
-            f"-- mend the {constraint.violations or 0:,} rows, then:\n"
-            f"ALTER TABLE {table} VALIDATE CONSTRAINT {quoted};  -- nobody waits"
-        )
+        mend = f"mend the {constraint.violations or 0:,} rows; then,"
+        return not_valid(table, constraint.name, constraint.definition, mend)
     return None
 
 
-CONSTRAINT_BROKEN = Rule(
+RULE = Rule(
     id="constraint-broken",
     severity=Severity.ERROR,
     title="Existing rows break a constraint",
@@ -88,6 +75,7 @@ CONSTRAINT_BROKEN = Rule(
         "Mend the rows first. Add the constraint as NOT VALID, which holds for new rows at once and reads nothing; mend the old "
         "rows in batches; then VALIDATE it, which blocks nobody."
     ),
+    evidence="Existing rows that take part in breaking the constraint, all counted; the limit is 0.",
     check=_check,
     allowable=False,
 )

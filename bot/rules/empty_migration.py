@@ -10,15 +10,15 @@ from bot.rules.base import Policy, Rule
 
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
     if rehearsal.outcome is Outcome.APPLIED and rehearsal.statements_total == 0:
-        message = "The migration holds no statement: it is empty, or only comments"
-        yield Finding(EMPTY_MIGRATION.id, EMPTY_MIGRATION.severity, message, rehearsal.path, 1)
+        yield RULE.found(rehearsal, "The migration holds no statement: it is empty, or only comments", line=1)
 
 
-EMPTY_MIGRATION = Rule(
+RULE = Rule(
     id="empty-migration",
     severity=Severity.WARNING,
     title="A migration without a statement",
     why="Its tool records the version as done. When the file is filled later, databases that ran it empty will not run it again.",
     instead="Fill it before it is merged, or delete it.",
+    evidence="The number of statements in the file.",
     check=_check,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import Finding, Rehearsal, Severity
+from bot.rules import enum_used_at_once, transaction_unbalanced
 from bot.rules.base import Policy, Rule
 
 
@@ -12,18 +13,21 @@ def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
     error = rehearsal.error
     if error is None or any(c.refused for c in rehearsal.constraints):
         return
+    if enum_used_at_once.is_why(error) or transaction_unbalanced.is_why(error):
+        return
     message = error.message if not error.sqlstate else f"{error.message} (SQLSTATE {error.sqlstate})"
     if error.hint:
         message += f". {error.hint}"
-    yield Finding(STATEMENT_FAILS.id, STATEMENT_FAILS.severity, message, rehearsal.path, error.line)
+    yield RULE.found(rehearsal, message, line=error.line)
 
 
-STATEMENT_FAILS = Rule(
+RULE = Rule(
     id="statement-fails",
     severity=Severity.ERROR,
     title="A statement fails",
     why="PostgreSQL refused the statement on a clone of the data, so it will refuse it on the day of the deployment as well.",
     instead="Read PostgreSQL's message and the line it names; the statements before it ran.",
+    evidence="PostgreSQL's own message, with its SQLSTATE. What a rule of its own explains better is told by that rule.",
     check=_check,
     allowable=False,
 )

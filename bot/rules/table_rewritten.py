@@ -4,32 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bot.model import Finding, Rehearsal, Severity
+from bot.model import Finding, Rehearsal, Severity, StatementResult
+from bot.rules._seen import how_many, is_large, rows_in_production
+from bot.rules._sql import quoted, unquoted
+from bot.rules._waits import wait_for
 from bot.rules.base import Policy, Rule
-from bot.words import count, duration, name, relation
+from bot.words import duration, name, relation
 
 
 def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
-    held = {lock.relation: lock for lock in rehearsal.locks}
-    for table in rehearsal.tables:
-        rows = table.rows_before or 0
-        emptied = table.rows_after == 0 or table.inserted is None  # TRUNCATE makes a new file too, and resets the counters
-        if not table.rewritten or rows < policy.large_table_rows or emptied:
+    for table, statements in _rewrites(rehearsal).items():
+        if not is_large(rehearsal, policy, table):
             continue
-        lock = held.get(table.name)
-        wait = f", nobody could use it for {duration(lock.held_ms)}" if lock and "reads" in lock.blocks else ""
-        yield Finding(
-            TABLE_REWRITTEN.id,
-            TABLE_REWRITTEN.severity,
-            f"{name(relation(table.name))} was rewritten, all {count(rows, 'row')} of it{wait}",
-            rehearsal.path,
-            table.line,
-            measured=rows,
+        wait = wait_for(rehearsal, policy, table, "reads")
+        blocked = f", nobody could use it for {duration(wait.here_ms)}" if wait else ""
+        times = f", {len(statements)} times" if len(statements) > 1 else ""
+        rows = how_many(rehearsal, policy, table)
+        yield RULE.found(
+            rehearsal,
+            f"{name(relation(table))} was rewritten{times}, all {rows} of it{blocked}",
+            line=statements[0].line,
+            measured=rows_in_production(rehearsal, policy, table),
             limit=policy.large_table_rows,
+            instead=_instead(rehearsal, table),
         )
 
 
-TABLE_REWRITTEN = Rule(
+def _rewrites(rehearsal: Rehearsal) -> dict[str, list[StatementResult]]:
+    found: dict[str, list[StatementResult]] = {}
+    for statement in rehearsal.statements:
+        for table in statement.rewrites:
+            found.setdefault(table, []).append(statement)
+    return found
+
+
+def _instead(rehearsal: Rehearsal, table: str) -> str | None:
+    """SQL for a column whose type changed, or that was added with a default which differs from row to row."""
+    for change in rehearsal.types:
+        if change.table == table:
+            old, new = quoted(change.column), quoted(f"{unquoted(change.column)}_new"[:63])
+            return (
+                f"ALTER TABLE {table} ADD COLUMN {new} {change.after};\n"
+                f"-- a trigger that sets {new} in every new and changed row; then the old ones, in batches:\n"
+                f"UPDATE {table} SET {new} = {old}::{change.after} WHERE …;\n"
+                f"-- at last, in a short transaction, {new} takes the place of {old}"
+            )
+    added = (c for c in rehearsal.schema if c.kind == "column" and c.change == "added" and c.name.startswith(f"{table}."))
+    for column in added:
+        kind, _, default = (column.after or "").partition(" DEFAULT ")
+        if default:
+            short, default = column.name.removeprefix(f"{table}."), default.removesuffix(" NOT NULL")
+            return (
+                f"ALTER TABLE {table} ADD COLUMN {short} {kind};\n"
+                f"ALTER TABLE {table} ALTER COLUMN {short} SET DEFAULT {default};  -- for new rows\n"
+                f"UPDATE {table} SET {short} = {default} WHERE {short} IS NULL AND …;  -- in batches"
+            )
+    return None
+
+
+RULE = Rule(
     id="table-rewritten",
     severity=Severity.WARNING,
     title="A table that is not small is rewritten",
@@ -40,6 +73,11 @@ TABLE_REWRITTEN = Rule(
     instead=(
         "Add a new column of the new type, fill it in batches, keep it up with a trigger, and swap the names in a short "
         "transaction. A default that is a constant, a longer varchar, or varchar to text need no rewrite."
+    ),
+    evidence=(
+        "Rows of the table, in production where that is known; the limit is `large-table-rows`. A rewrite is seen as another "
+        "file of the table after the statement; TRUNCATE and REFRESH MATERIALIZED VIEW, which are meant to make one, are left "
+        "out."
     ),
     check=_check,
 )

@@ -99,7 +99,7 @@ DIFFERS = {
         None,
     ),
     "forgot the constraint": (
-        "ALTER TABLE t ADD CONSTRAINT c CHECK (b > 0);", "SELECT 1;", [("check", "public.t.c", "added")], "42710",
+        "ALTER TABLE t ADD CONSTRAINT c CHECK (b > 0);", "SELECT 1;", [("constraint", "public.t.c", "added")], "42710",
     ),
     "left a table away": ("DROP TABLE other;", "SELECT 1;", [("table", "public.other", "dropped")], "42P01"),
 }  # fmt: skip

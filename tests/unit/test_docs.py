@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bot.cli import _parser
-from bot.rules import RULES
-from docs.make_rules import PAGES, page
+from bot.rules import RULES, Rule
+from docs.make_rules import INDEX, PAGES, index, page
 from docs.make_schema import TARGET, schema_text
 
 ROOT = Path(__file__).parents[2]
@@ -17,12 +17,17 @@ README = (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
-def test_a_rules_page_is_what_the_rule_says(rule: object) -> None:
-    assert (PAGES / f"{rule.id}.md").read_text() == page(rule)  # type: ignore[attr-defined,arg-type]
+def test_a_rules_page_is_what_the_rule_says(rule: Rule) -> None:
+    assert (PAGES / f"{rule.id}.md").read_text() == page(rule)
 
 
 def test_there_is_no_page_without_a_rule() -> None:
-    assert {path.stem for path in PAGES.iterdir()} == {rule.id for rule in RULES}
+    assert {path.stem for path in PAGES.iterdir() if path != INDEX} == {rule.id for rule in RULES}
+
+
+def test_the_table_of_rules_is_what_the_rules_say() -> None:
+    assert INDEX.read_text() == index()
+    assert "(docs/rules/README.md)" in README
 
 
 def test_the_schema_on_disk_is_the_models() -> None:
@@ -56,7 +61,18 @@ def test_the_readme_tells_every_exit_status() -> None:
     assert re.findall(r"^\| (\d) \|", README, re.MULTILINE) == ["0", "1", "2", "3"]
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/journal.md", "docs/sidecar.md"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/journal.md",
+        "docs/sidecar.md",
+        "docs/production-rows.md",
+        "docs/rules/README.md",
+    ],
+)
 def test_links_inside_the_repository_lead_somewhere(name: str) -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", (ROOT / name).read_text())
 

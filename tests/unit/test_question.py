@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bot.model import HistoryProblem, Migration, Plan, PullRequest
+from bot.production import Production
 from bot.question import Surroundings, question_of
 from bot.settings import Settings
 
@@ -40,6 +41,10 @@ DIFFERENT = [
     ({"settings": replace(SETTINGS, way_back=False)}, True),
     ({"settings": replace(SETTINGS, fail_on="warning")}, True),
     ({"settings": replace(SETTINGS, large_table_rows=1)}, True),
+    ({"settings": replace(SETTINGS, max_reads_blocked_ms=1.0)}, True),
+    ({"settings": replace(SETTINGS, max_writes_blocked_ms=1.0)}, True),
+    ({"settings": replace(SETTINGS, production=Production(total=1))}, True),
+    ({"settings": replace(SETTINGS, production=Production({"public.orders": 1}))}, True),
     ({"settings": replace(SETTINGS, show_row_data=True)}, True),
     ({"settings": replace(SETTINGS, seed="elsewhere/the-same.dump")}, False),
     ({"settings": replace(SETTINGS, force=True)}, False),
@@ -63,7 +68,9 @@ def test_a_rehearsal_is_decided_by_what_ran_before_and_not_by_the_commit() -> No
 
 
 def test_what_is_judged_does_not_decide_what_was_observed() -> None:
-    lenient = question_of(PLAN, replace(SETTINGS, fail_on="never", large_table_rows=5), PULL, AROUND)
+    lenient = question_of(
+        PLAN, replace(SETTINGS, fail_on="never", large_table_rows=5, production=Production(total=9)), PULL, AROUND
+    )
 
     assert [s.request_hash for s in lenient.rehearsals()] == [
         s.request_hash for s in question_of(PLAN, SETTINGS, PULL, AROUND).rehearsals()

@@ -11,7 +11,7 @@ from bot.cli import _parser
 from bot.errors import UsageError
 from bot.journal.place import Place
 from bot.layouts import LAYOUTS
-from bot.rules import BAD_DIRECTIVE, HISTORY_CHANGED, RULES
+from bot.production import Production
 from bot.settings import INPUTS, Settings, action_settings, settings_from
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +38,9 @@ def test_every_input_is_understood() -> None:
         "clone-provider": "embedded",
         "fail-on": "Warning",
         "large-table-rows": "5_000",
+        "max-reads-blocked-ms": "200",
+        "max-writes-blocked-ms": "2000",
+        "production-rows": "41_000_000",
         "time-limit": "0.5",
         "postgres-bin": "/opt/pg/bin",
         "show-row-data": "true",
@@ -55,6 +58,9 @@ def test_every_input_is_understood() -> None:
         migrations=("db/a", "db/b"),
         fail_on="warning",
         large_table_rows=5000,
+        max_reads_blocked_ms=200.0,
+        max_writes_blocked_ms=2000.0,
+        production=Production(total=41_000_000),
         time_limit_s=30.0,
         postgres_bin="/opt/pg/bin",
         show_row_data=True,
@@ -71,6 +77,9 @@ WRONG = [
     ("fail-on", "all", "Choose one of: error, warning, never"),
     ("large-table-rows", "many", "Give a number greater than 0"),
     ("large-table-rows", "nan", "Give a number greater than 0"),
+    ("max-reads-blocked-ms", "0", "Give a number greater than 0"),
+    ("max-writes-blocked-ms", "soon", "Give a number greater than 0"),
+    ("production-rows", "no/such/file.csv", "no number, and no file that can be read"),
     ("time-limit", "-1", "Give a number greater than 0"),
     ("show-row-data", "perhaps", "Say true or false"),
     ("rerun", "yes", "Choose one of: force."),
@@ -153,14 +162,6 @@ def test_the_readme_names_every_output() -> None:
     (line,) = [line for line in README.splitlines() if line.startswith("Outputs:")]
 
     assert re.findall(r"`([a-z]+)`", line) == outputs
-
-
-def test_the_readme_names_every_rule() -> None:
-    section = README.split("\n## What it finds\n")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| \[?`([a-z-]+)`(?:\]\(docs/rules/[a-z-]+\.md\))? \| (\w+) \| (.*) \|$", section, re.MULTILINE)
-
-    assert rows[: len(RULES)] == [(rule.id, str(rule.severity), rule.title) for rule in RULES]
-    assert [name for name, _severity, _text in rows[len(RULES) :]] == [HISTORY_CHANGED, BAD_DIRECTIVE]
 
 
 def test_the_readme_names_every_layout() -> None:

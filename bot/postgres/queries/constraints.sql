@@ -10,6 +10,7 @@ WITH tables AS (
     AND c.relpersistence <> 't'
     AND n.nspname !~ '^pg_'
     AND n.nspname <> 'information_schema'
+    AND true -- only some tables, if need be
 )
 SELECT k.oid::bigint AS oid,
        t.oid::bigint AS table_oid,

@@ -1,0 +1,75 @@
+"""What a migration breaks by taking a name away: what went with it by CASCADE, functions that still say it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from bot.model import Dependent, SchemaChange, StatementResult
+from bot.words import last_part, parts_of
+
+_RELATIONS = ("table", "view", "materialized view", "foreign table")
+_GOES_WITH = ("view", "materialized view", "function", "procedure", "aggregate", "policy", "trigger", "rule")
+
+
+def names_gone(schema: Sequence[SchemaChange]) -> dict[str, tuple[str, ...]]:
+    """Relations and columns that have another name now, or are gone, with the words by which code would name each; not those
+    whose name stands for something else now (a view in the place of a renamed table).
+    """
+    there = {change.name for change in schema if change.change == "added"}
+    there |= {change.after or "" for change in schema if change.change == "renamed"}
+    gone: dict[str, tuple[str, ...]] = {}
+    for change in schema:
+        old = old_name(change)
+        if old is None or old in there:
+            continue
+        if change.kind in _RELATIONS:
+            gone[old] = (last_part(old),)
+        elif change.kind == "column":
+            gone[old] = tuple(parts_of(old)[-2:])
+    return gone
+
+
+def old_name(change: SchemaChange) -> str | None:
+    """The name that a change took away; None if it took none."""
+    return {"dropped": change.name, "renamed": change.before}.get(change.change)
+
+
+def dependents(
+    schema: Sequence[SchemaChange], still_named: Iterable[tuple[str, str]], statements: Sequence[StatementResult]
+) -> tuple[Dependent, ...]:
+    """`still_named`: functions and the names gone that they say. What was dropped without any statement saying its name was
+    dropped by CASCADE.
+    """
+    gone = names_gone(schema)
+    lines = {name: line_of(statements, last_part(name)) for name in gone}
+    found = [Dependent("function", function, "names", what, lines.get(what)) for function, what in still_named]
+    cause = next((name for name in gone if lines[name] is not None), next(iter(gone), None))
+    for change in schema:
+        by_cascade = change.change == "dropped" and change.kind in _GOES_WITH and line_of(statements, _bare(change)) is None
+        if by_cascade and cause:
+            found.append(Dependent(change.kind, change.name, "dropped", cause, lines[cause]))
+    return tuple(found)
+
+
+def _bare(change: SchemaChange) -> str:
+    """The name itself, without a function's arguments."""
+    return last_part(change.name.split("(", maxsplit=1)[0])
+
+
+def line_of(statements: Iterable[StatementResult], name: str) -> int | None:
+    """The first statement that says a name; None if PostgreSQL made the name up, or a statement made it at run time."""
+    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+    return next((statement.line for statement in statements if word.search(statement.sql)), None)
+
+
+def lines_of_tables(statements: Iterable[StatementResult]) -> Mapping[str, int]:
+    """For each relation the statement that most likely changed it: one that rewrote it, else the longest that added a lock."""
+    weights: dict[str, tuple[bool, float]] = {}
+    lines: dict[str, int] = {}
+    for statement in statements:
+        for relation in {*(lock.relation for lock in statement.locks or ()), *statement.rewrites}:
+            weight = (relation in statement.rewrites, statement.duration_ms)
+            if relation not in weights or weight > weights[relation]:
+                weights[relation], lines[relation] = weight, statement.line
+    return lines

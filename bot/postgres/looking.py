@@ -1,0 +1,107 @@
+"""What one statement did to tables that it holds: new files, scans, indexes; asked where it can be seen.
+
+Inside a transaction only its own connection sees what it has done. That connection belongs to the migration, so what is sent
+over it names no function, type or operator without its schema, stands behind a savepoint of its own, and is sent only when the
+statement before it holds a lock that readers and writers of rows do not take. Outside a transaction the observer asks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+_STATE = """
+SELECT u.oid::pg_catalog.int8,
+       pg_catalog.pg_relation_filenode(u.oid)::pg_catalog.int8,
+       pg_catalog.pg_relation_size(u.oid),
+       pg_catalog.pg_stat_get_xact_numscans(u.oid),
+       pg_catalog.pg_stat_get_xact_tuples_returned(u.oid)
+FROM pg_catalog.unnest(ARRAY[{oids}]::pg_catalog.oid[]) AS u(oid)
+"""
+_INDEXES = """
+SELECT i.indrelid::pg_catalog.int8, i.indexrelid::pg_catalog.int8,
+       pg_catalog.format('%I.%I', n.nspname, c.relname),
+       pg_catalog.pg_relation_filenode(i.indexrelid)::pg_catalog.int8
+FROM pg_catalog.pg_index AS i
+JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid
+JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE i.indrelid OPERATOR(pg_catalog.=) ANY (ARRAY[{oids}]::pg_catalog.oid[])
+  AND NOT c.relispartition
+"""
+_UNITS_MS = {"": 1, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """A table as its transaction sees it. `scans` and `rows_read` count sequential scans of the transaction so far; `indexes`:
+    OID -> (qualified name, file node).
+    """
+
+    filenode: int | None
+    bytes: int
+    scans: int
+    rows_read: int
+    indexes: Mapping[int, tuple[str, int | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The answer: tables by OID, and the `lock_timeout` in force (0: none)."""
+
+    tables: Mapping[int, TableState]
+    lock_timeout_ms: int | None
+
+
+def look(connection: psycopg.Connection, oids: Iterable[int]) -> Look | None:
+    """Asks over a connection; one that is inside a transaction is left as it was. None if there is no answer (a
+    `statement_timeout` of the migration's own may be shorter than the question).
+    """
+    listed = ", ".join(str(int(oid)) for oid in sorted(oids))
+    questions = ["SHOW lock_timeout"]
+    if listed:
+        questions += [_STATE.format(oids=listed), _INDEXES.format(oids=listed)]
+    in_block = connection.info.transaction_status is TransactionStatus.INTRANS
+    if in_block:
+        questions = ["SAVEPOINT rehearsal_look", *questions, "RELEASE SAVEPOINT rehearsal_look"]
+    try:
+        cursor = connection.execute("; ".join(questions).encode())
+    except psycopg.Error:
+        if in_block and connection.info.transaction_status is TransactionStatus.INERROR:
+            connection.execute("ROLLBACK TO SAVEPOINT rehearsal_look; RELEASE SAVEPOINT rehearsal_look")
+        return None
+    return _answer(_results(cursor), with_tables=bool(listed))
+
+
+def _results(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
+    """The rows of each question that has rows."""
+    results = []
+    while True:
+        if cursor.description is not None:
+            results.append(cursor.fetchall())
+        if not cursor.nextset():
+            return results
+
+
+def _answer(results: list[list[tuple[Any, ...]]], *, with_tables: bool) -> Look:
+    timeout_ms = milliseconds(results[0][0][0])
+    if not with_tables:
+        return Look({}, timeout_ms)
+    indexes: dict[int, dict[int, tuple[str, int | None]]] = {}
+    for table, oid, name, filenode in results[2]:
+        indexes.setdefault(table, {})[oid] = (name, filenode)
+    tables = {
+        oid: TableState(filenode, size or 0, scans, rows_read, indexes.get(oid, {}))
+        for oid, filenode, size, scans, rows_read in results[1]
+    }
+    return Look(tables, timeout_ms)
+
+
+def milliseconds(setting: str) -> int | None:
+    """A time as SHOW writes it ("5s", "1min", "0") in milliseconds; None if it is written otherwise."""
+    found = re.fullmatch(r"(\d+)(ms|s|min|h|d|)", setting)
+    return int(found[1]) * _UNITS_MS[found[2]] if found else None

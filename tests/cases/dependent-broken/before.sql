@@ -1,0 +1,2 @@
+CREATE TABLE prices (id int PRIMARY KEY, amount int);
+CREATE VIEW price_list AS SELECT id, amount FROM prices;

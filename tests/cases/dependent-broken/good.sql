@@ -1,0 +1,2 @@
+DROP VIEW price_list;
+DROP TABLE prices;

@@ -1,0 +1,1 @@
+CREATE TABLE orders_of_customers_who_have_bought_something_in_the_last_twelve_months (id int PRIMARY KEY);

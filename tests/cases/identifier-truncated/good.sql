@@ -1,0 +1,1 @@
+CREATE TABLE orders_of_active_customers (id int PRIMARY KEY);

@@ -1,0 +1,1 @@
+DROP TABLE drafts;  -- it holds no row

@@ -1,0 +1,2 @@
+BEGIN;
+UPDATE orders SET total = 0;

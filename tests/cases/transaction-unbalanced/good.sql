@@ -1,0 +1,3 @@
+BEGIN;
+UPDATE orders SET total = 0;
+COMMIT;
