@@ -55,6 +55,7 @@ class Column:
     not_null: bool
     constraint: str = ""
     options: str = ""
+    type: str = ""
 
     @property
     def whole(self) -> str:
@@ -183,7 +184,8 @@ class _Packed(NamedTuple):
         words = (named, "NOT NULL", self.inheritance, "NOT VALID" if self.not_null == 2 else None)
         constraint = " ".join(filter(None, words)) if self.not_null else ""
         name = unquoted(self.quoted)[0]
-        return Column(table_oid, self.number, name, self.quoted, definition, self.not_null == 1, constraint, self.options or "")
+        not_null = self.not_null == 1
+        return Column(table_oid, self.number, name, self.quoted, definition, not_null, constraint, self.options or "", self.type)
 
 
 class _Declared(NamedTuple):
