@@ -270,6 +270,11 @@ CASES: list[tuple[str, Rehearsal, list[tuple[str, str]]]] = [
     ("transaction-unbalanced", rehearsal(ran(0, 1, notices=(Notice("25001", "x"),))), [("warning", "this BEGIN does nothing")]),
     ("transaction-unbalanced", rehearsal(ran(0, 1, notices=(Notice("25P01", "x"),) * 2)), [("warning", "committed by itself")]),
     (
+        "down-incomplete",
+        rehearsal(down=Down("1.down.sql", Outcome.SKIPPED, restored=False, error=error("", "no room"))),
+        [("notice", "The way back could not be tried: no room")],
+    ),
+    (
         "identifier-truncated",
         rehearsal(ran(0, 1, notices=(Notice("42622", 'identifier "abc" will be truncated to "ab"'),))),
         [("warning", "`abc` is too long for a name: PostgreSQL keeps `ab`")],
