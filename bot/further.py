@@ -12,14 +12,13 @@ from bot.clones import Clone, Provider
 from bot.expectations import check_expectations
 from bot.model import Rehearsal, Transaction
 from bot.progress import Progress
-from bot.retyped import Types, read_types, type_changes
+from bot.retyped import type_changes
 from bot.shadow import Done, Shadow
 from bot.way_back import second_run, way_back
 
 
 class Further:
-    """Looks into one migration after the other, and remembers the types of columns in between. Without `trials` nothing is run
-    on the shadow but what it takes to compare values.
+    """Looks into one migration after the other. Without `trials` the shadow only helps to compare values.
 
     Raises psycopg.Error if the first clone can't be looked at; what goes wrong on the shadow is no reason to lose a rehearsal.
     """
@@ -27,22 +26,14 @@ class Further:
     def __init__(self, provider: Provider, clone: Clone, shadow: Shadow, progress: Progress, *, trials: bool) -> None:
         self._provider, self._clone, self._shadow, self._progress = provider, clone, shadow, progress
         self._trials = trials
-        self._types: Types = {}
-
-    def begin(self) -> None:
-        """Notes what columns are now."""
-        with self._provider.observe(self._clone) as observer:
-            self._types = read_types(observer)
 
     def look_into(self, done: Done) -> Rehearsal:
         """The rehearsal of a migration that was applied, with all that was found out besides."""
-        before = self._types
-        self.begin()
         path, limits = done.migration.path, self._shadow.limits
         with self._progress.step(f"check what {path} expects", only_if_long=True):
             expectations = check_expectations(done.migration, self._connect, limits.count_ms)
         with self._progress.step(f"compare values that {path} changed the type of", only_if_long=True):
-            types = type_changes(done, before, self._types, self._shadow, limits.count_ms)
+            types = type_changes(done, self._shadow, limits.count_ms)
         rehearsal = replace(done.rehearsal, expectations=expectations, types=types)
         if self._trials and done.migration.down is not None:
             with self._progress.step(f"try the way back of {path}"):

@@ -16,7 +16,7 @@ from bot.model import Rehearsal, TypeChange
 from bot.postgres.catalog import Snapshot
 from bot.shadow import Done, Shadow
 
-# The type of each column of a table; `base` is what stands below its domains, if there are any.
+# The type of each column of one table; `base` is what stands below its domains, if there are any.
 _TYPES = """
 WITH RECURSIVE bases AS (
   SELECT t.oid, t.oid AS base, -1 AS typmod, t.typcollation <> 0 AS collatable FROM pg_catalog.pg_type AS t WHERE t.typtype <> 'd'
@@ -24,17 +24,12 @@ WITH RECURSIVE bases AS (
   SELECT d.oid, b.base, CASE WHEN d.typtypmod = -1 THEN b.typmod ELSE d.typtypmod END, b.collatable
   FROM pg_catalog.pg_type AS d JOIN bases AS b ON b.oid = d.typbasetype WHERE d.typtype = 'd'
 )
-SELECT a.attrelid::bigint, a.attnum::int,
-       pg_catalog.format_type(a.atttypid, a.atttypmod),
+SELECT a.attnum::int,
        pg_catalog.format_type(b.base, CASE WHEN b.base = a.atttypid THEN a.atttypmod ELSE b.typmod END),
        b.collatable
 FROM pg_catalog.pg_attribute AS a
-JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
-JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN bases AS b ON b.oid = a.atttypid
-WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
-  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-  AND a.attnum > 0 AND NOT a.attisdropped
+WHERE a.attrelid = pg_catalog.to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
 """
 _INTEGERS = ("smallint", "integer", "bigint")
 _VARCHAR = re.compile(r"character varying(?:\((\d+)\))?")
@@ -53,14 +48,13 @@ _NO_SUCH_WAY = (errors.CannotCoerce, errors.UndefinedFunction, errors.AmbiguousF
 
 @dataclass(frozen=True, slots=True)
 class ColumnType:
-    """The type of a column as SQL."""
+    """What stands below a column's domains, if there are any, as SQL."""
 
-    text: str
     base: str
     collatable: bool
 
 
-Types = Mapping[tuple[int, int], ColumnType]
+Types = Mapping[int, ColumnType]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +70,31 @@ class _Table:
     columns: Mapping[int, tuple[str, str]]
 
 
-def read_types(observer: psycopg.Connection) -> dict[tuple[int, int], ColumnType]:
-    """The types of all columns, by table and number."""
-    return {(row[0], row[1]): ColumnType(*row[2:]) for row in observer.execute(_TYPES)}
-
-
-def type_changes(done: Done, before: Types, after: Types, shadow: Shadow, limit_ms: int) -> tuple[TypeChange, ...]:
-    """The columns whose type a migration changed, each with how many values are others now. `before`: the types before it.
+def type_changes(done: Done, shadow: Shadow, limit_ms: int) -> tuple[TypeChange, ...]:
+    """The columns whose type a migration changed, each with how many values are others now.
 
     What can't be compared, for want of a key, a cast, time or a second clone, has None.
     """
-    changed = [key for key in sorted(before.keys() & after.keys()) if before[key].text != after[key].text]
-    changes = {key: _change(done, key, before[key], after[key]) for key in changed}
-    for oid in dict.fromkeys(oid for oid, _number in changed):
-        wanted = [n for o, n in changed if o == oid and not _is_harmless(done, (o, n), before, after)]
-        counts = _compared(done, oid, wanted, before, after, shadow, limit_ms) if wanted else {}
-        for number in (n for o, n in changed if o == oid):
-            told = counts.get(number, (None, None)) if number in wanted else (None, 0)
-            changes[oid, number] = _change(done, (oid, number), before[oid, number], after[oid, number], told)
-    return tuple(changes.values())
+    changes = []
+    for oid in sorted(done.before.columns.differing(done.after.columns)):
+        table = done.after.tables.get(oid)
+        if table is None or table.kind not in ("r", "p") or table.root != oid or oid not in done.before.tables:
+            continue
+        changed = _changed(done, oid)
+        wanted = [number for number in changed if not _is_harmless(done, oid, *changed[number])]
+        counts = _compared(done, oid, wanted, shadow, limit_ms) if wanted else {}
+        for number, (old, new) in changed.items():
+            compared, differ = counts.get(number, (None, None)) if number in wanted else (None, 0)
+            column = done.after.columns[oid, number].name
+            changes.append(TypeChange(table.name, column, old, new, differ, compared, _line(done.rehearsal, column)))
+    return tuple(changes)
 
 
-def _change(
-    done: Done, key: tuple[int, int], old: ColumnType, new: ColumnType, told: tuple[int | None, int | None] = (None, None)
-) -> TypeChange:
-    column = done.after.columns[key].name
-    table = done.after.tables[key[0]].name
-    line = _line(done.rehearsal, column)
-    return TypeChange(table, column, old.text, new.text, values_changed=told[1], compared=told[0], line=line)
+def _changed(done: Done, oid: int) -> dict[int, tuple[str, str]]:
+    """The columns of a table whose type is another one, by number: the old and the new."""
+    was = {column.number: column.type for column in done.before.columns.of(oid)}
+    now = {column.number: column.type for column in done.after.columns.of(oid)}
+    return {number: (was[number], now[number]) for number in was.keys() & now.keys() if was[number] != now[number]}
 
 
 def _line(rehearsal: Rehearsal, column: str) -> int | None:
@@ -112,12 +103,10 @@ def _line(rehearsal: Rehearsal, column: str) -> int | None:
     return next((s.line for s in rehearsal.statements if words.search(s.sql)), None)
 
 
-def _is_harmless(done: Done, key: tuple[int, int], before: Types, after: Types) -> bool:
+def _is_harmless(done: Done, oid: int, old: str, new: str) -> bool:
     """Whether no value can be another one: the rows are in the file they were in, or the type only got wider."""
-    files = [
-        {table.oid: table.filenode for table in diff.roots(snapshot).get(key[0], [])} for snapshot in (done.before, done.after)
-    ]
-    return files[0] == files[1] or _is_wider(before[key].text, after[key].text)
+    files = [{table.oid: table.filenode for table in diff.roots(snapshot).get(oid, [])} for snapshot in (done.before, done.after)]
+    return files[0] == files[1] or _is_wider(old, new)
 
 
 def _is_wider(old: str, new: str) -> bool:
@@ -132,11 +121,9 @@ def _is_wider(old: str, new: str) -> bool:
 # ── Comparing ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _compared(
-    done: Done, oid: int, numbers: Sequence[int], before: Types, after: Types, shadow: Shadow, limit_ms: int
-) -> dict[int, tuple[int, int]]:
+def _compared(done: Done, oid: int, numbers: Sequence[int], shadow: Shadow, limit_ms: int) -> dict[int, tuple[int, int]]:
     """For columns of one table: how many rows were compared, and how many values differ."""
-    keys = _key(done, oid, before, after)
+    keys = _key(done, oid)
     if not keys:
         return {}
     with done.look() as new:  # a clone that can't be looked at any more is no matter of a comparison
@@ -144,14 +131,20 @@ def _compared(
             with _old_side(done, oid, shadow) as (old, names):
                 old.execute(f"SET statement_timeout = {limit_ms}".encode())
                 table = _table(done, oid, keys, numbers, names)
+                was, now = _read_types(old, table.old), _read_types(new, table.new)
                 with new.transaction(force_rollback=True):
                     new.execute(f"SET LOCAL statement_timeout = {limit_ms}".encode())
                     _bring(old, new, table)
-                    found = {number: _count(new, table, number, before[oid, number], after[oid, number]) for number in numbers}
+                    found = {number: _count(new, table, number, was[number], now[number]) for number in numbers}
                 new.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
         except (CloneError, psycopg.Error):
             return {}
     return {number: counted for number, counted in found.items() if counted}
+
+
+def _read_types(connection: psycopg.Connection, table: str) -> dict[int, ColumnType]:
+    rows = connection.execute(_TYPES, [table.removeprefix("ONLY ")]).fetchall()
+    return {number: ColumnType(base, collatable) for number, base, collatable in rows}
 
 
 @contextmanager
@@ -166,18 +159,19 @@ def _old_side(done: Done, oid: int, shadow: Shadow) -> Iterator[tuple[psycopg.Co
         yield observer, None
 
 
-def _key(done: Done, oid: int, before: Types, after: Types) -> list[int]:
+def _key(done: Done, oid: int) -> list[int]:
     """The numbers of the columns by which a row of before is found again: of the primary key, or a unique index over columns
-    that are NOT NULL, whose types the migration left alone. Empty if there is none.
+    that are NOT NULL, whose types the migration left alone, and not of some rows only (WHERE). Empty if there is none.
     """
-    numbers = {c.quoted: c.number for (table, _), c in done.before.columns.items() if table == oid and c.not_null}
+    numbers = {c.quoted: c.number for c in done.before.columns.of(oid) if c.not_null}
+    changed = _changed(done, oid)
+    there = {c.number for c in done.after.columns.of(oid)} - changed.keys()
     found = []
-    for constraint in done.before.constraints.values():
-        if constraint.table_oid != oid or constraint.kind not in ("primary key", "unique") or not constraint.validated:
+    for constraint in done.before.constraints.of(oid).values():
+        if constraint.kind not in ("primary key", "unique") or not constraint.validated:
             continue
         columns = [numbers.get(column, 0) for column in constraint.columns]
-        kept = all((oid, n) in after and before.get((oid, n)) == after[oid, n] for n in columns)
-        if constraint.expression is None and columns and kept:
+        if " WHERE " not in constraint.definition and columns and there.issuperset(columns):
             found.append((constraint.kind, len(columns), columns))
     return min(found)[2] if found else []
 

@@ -397,7 +397,6 @@ def rehearse_all(
             with progress.step(f"apply {count(len(known), 'migration')} rehearsed before"):
                 before = migrations[: len(known)]
                 snapshot = catch_up(before, session.for_file, look, snapshot, ledger, limits)
-        further.begin()
         for number, migration in enumerate(migrations[len(known) :], start=len(known)):
             if failed:
                 yield _skipped(migration)

@@ -164,9 +164,12 @@ class _Comparison:
         self._find_renames()
         yield from self._one_sided(self.after, self.matched.added, "added")
         yield from self._one_sided(self.before, self.matched.dropped, "dropped")
-        index_of_renamed = {new.id for _old, new in self.renamed}
+        renamed = {(new.home, old.name, new.name) for old, new in self.renamed if new.kind == "column"}
+        ids = {new.id for _old, new in self.renamed}
         for old, new in self.renamed:
-            if index_of_renamed.isdisjoint((new.also or "").split()) or new.kind != "index":
+            of_constraint = new.kind == "index" and not ids.isdisjoint((new.also or "").split())
+            of_parent = new.kind == "column" and any((p, old.name, new.name) in renamed for p in _parents(self.after, new))
+            if not of_constraint and not of_parent:
                 yield SchemaChange(new.kind, self._new(new), "renamed", self._old(old), self._new(new))
         yield from self._changed()
 
@@ -200,7 +203,11 @@ class _Comparison:
     def _one_sided(self, snapshot: Snapshot, things: Mapping[str, Object], change: str) -> Iterator[SchemaChange]:
         """What stands by itself, with all that came or went with it in its definition."""
         told: dict[str, list[Object]] = {}
+        columns = {(t.home, t.name): t.definition for t in things.values() if t.kind == "column"}
         for thing in things.values():
+            own = thing.definition.replace(_INHERITED, "")
+            if thing.kind == "column" and any(columns.get((p, thing.name)) == own for p in _parents(snapshot, thing)):
+                continue
             told.setdefault(_first(thing, things), []).append(thing)
         for first, all_of_it in told.items():
             thing = things[first]
@@ -213,7 +220,11 @@ class _Comparison:
     def _changed(self) -> Iterator[SchemaChange]:
         texts = {new.id: (old.definition, new.definition) for old, new in self.matched.both}
         owners = {new.id: (old.owner, new.owner) for old, new in self.matched.both}
-        columns = {(new.home, new.name): texts[new.id] for _old, new in self.matched.both if new.kind == "column"}
+        columns = {
+            (new.home, new.name): tuple(text.replace(_INHERITED, "") for text in texts[new.id])
+            for _old, new in self.matched.both
+            if new.kind == "column"
+        }
         for old, new in self.matched.both:
             if old.owner != new.owner and owners[new.id] not in (owners.get(other) for other in _comes_with(new)):
                 yield SchemaChange("owner", f"{new.kind} {self._new(new)}", "changed", old.owner, new.owner)
@@ -227,7 +238,7 @@ class _Comparison:
         self,
         column: Object,
         texts: Mapping[str, tuple[str, str]],
-        columns: Mapping[tuple[str | None, str | None], tuple[str, str]],
+        columns: Mapping[tuple[str | None, str | None], tuple[str, ...]],
     ) -> bool:
         """Whether a column changed as that of a parent did, or only in that it is inherited or not, which its table tells."""
         if column.kind != "column" or column.home is None:
@@ -235,8 +246,13 @@ class _Comparison:
         old, new = (text.replace(_INHERITED, "") for text in texts[column.id])
         if old == new:
             return column.home in texts
-        parents = (self.after.objects[column.home].also or "").split()
-        return any((old, new) == columns.get((parent, column.name)) for parent in parents)
+        return any((old, new) == columns.get((parent, column.name)) for parent in _parents(self.after, column))
+
+
+def _parents(snapshot: Snapshot, column: Object) -> list[str]:
+    """The tables from which the table of a column inherits, or of which it is a partition."""
+    table = snapshot.objects.get(column.home or "")
+    return (table.also or "").split() if table else []
 
 
 def _first(thing: Object, things: Mapping[str, Object]) -> str:

@@ -14,7 +14,7 @@ from bot.layouts import named
 from bot.model import Down, Loss, Migration, Outcome, SecondRun
 from bot.postgres.catalog import Column, Snapshot, Table
 from bot.postgres.counts import Counts, count_table
-from bot.rehearsal import _HIDES_ITS_TRACES as HIDES_ITS_TRACES
+from bot.rehearsal import HIDES_ITS_TRACES
 from bot.shadow import Done, Shadow, not_tried
 from bot.sql import split
 

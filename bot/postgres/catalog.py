@@ -55,6 +55,7 @@ class Column:
     not_null: bool
     constraint: str = ""
     options: str = ""
+    type: str = ""
 
     @property
     def whole(self) -> str:
@@ -183,7 +184,8 @@ class _Packed(NamedTuple):
         words = (named, "NOT NULL", self.inheritance, "NOT VALID" if self.not_null == 2 else None)
         constraint = " ".join(filter(None, words)) if self.not_null else ""
         name = unquoted(self.quoted)[0]
-        return Column(table_oid, self.number, name, self.quoted, definition, self.not_null == 1, constraint, self.options or "")
+        not_null = self.not_null == 1
+        return Column(table_oid, self.number, name, self.quoted, definition, not_null, constraint, self.options or "", self.type)
 
 
 class _Declared(NamedTuple):
@@ -233,7 +235,7 @@ class Constraints(Mapping[tuple[int, str, str], Constraint]):
         declared: Iterable[_Declared] = (),
         indexes: Iterable[_IndexRow] = (),
     ) -> None:
-        self._tables, self._columns = tables or {}, Columns() if columns is None else columns  # asked for its truth, it reads all
+        self._tables, self._columns = tables or {}, Columns() if columns is None else columns  # its length would read it all
         self._rows: dict[int, list[_Declared | _IndexRow]] = {}
         partitions_too = ("c", "f")  # an index constraint that a partition has from its table is told by the table
         for row in declared:
@@ -327,10 +329,12 @@ def take_snapshot(observer: psycopg.Connection) -> Snapshot:
     """Reads the catalog over an observing connection, which is in no transaction: one whose search_path is pg_catalog."""
     with observer.transaction():
         observer.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        observer.execute("SET LOCAL max_parallel_workers_per_gather = 0")  # to start one takes longer than it saves
+        observer.execute("SET LOCAL work_mem = '64MB'")
         tables = {t.oid: t for t in _rows(observer, "tables", Table)}
         columns = Columns(dict(observer.execute(query("columns")).fetchall()))
-        indexes = [_IndexRow._make(row) for row in observer.execute(query("indexes")).fetchall()]
         declared = [_Declared._make(row) for row in observer.execute(query("constraint_definitions")).fetchall()]
+        indexes = list(_index_rows(observer, declared))
         objects = sorted(_objects(observer, "rarities"), key=lambda o: o.kind != "schema")  # a home comes before what is in it
         for name in ("relations", "types", "routines"):
             objects += _objects(observer, name)
@@ -348,6 +352,23 @@ def take_snapshot(observer: psycopg.Connection) -> Snapshot:
         Constraints(tables, columns, declared, indexes),
         _own(objects, members),
     )
+
+
+_KEY = re.compile(r"(?:PRIMARY KEY|UNIQUE)( NULLS NOT DISTINCT)? (\(.*\))(?: (?:NOT )?DEFERRABLE.*)?")
+
+
+def _index_rows(observer: psycopg.Connection, declared: Iterable[_Declared]) -> Iterator[_IndexRow]:
+    """The indexes; the definition of a plain one that a constraint stands for comes empty, and is made of that constraint's."""
+    keys = {row.index_oid: row.definition for row in declared if row.type in "pu"}
+    for row in map(_IndexRow._make, observer.execute(query("indexes")).fetchall()):
+        if row.definition:
+            yield row
+        elif key := _KEY.fullmatch(keys[row.oid]):
+            end = f"{key[2]}{key[1] or ''}"
+            yield row._replace(definition=f"CREATE UNIQUE INDEX {row.own_name} ON {row.table_name} USING btree {end}")
+        else:  # one without overlaps, in PostgreSQL 18
+            definition = observer.execute("SELECT pg_catalog.pg_get_indexdef(%s)", [row.oid]).fetchone()
+            yield row._replace(definition=definition[0] if definition else "")
 
 
 def _objects(observer: psycopg.Connection, name: str) -> list[Object]:

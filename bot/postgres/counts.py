@@ -83,7 +83,9 @@ class Ledger:
     def rows_known(self, snapshot: Snapshot) -> dict[str, int]:
         """Rows by name of the tables of a snapshot, without counting: what was counted, or what the last VACUUM found."""
         known = {table.name: int(table.rows) for table in snapshot.tables.values() if table.rows >= 0}
-        return known | {snapshot.tables[oid].name: c.rows for oid, c in (self.seeded | self.known).items() if oid in snapshot.tables}
+        return known | {
+            snapshot.tables[oid].name: c.rows for oid, c in (self.seeded | self.known).items() if oid in snapshot.tables
+        }
 
     def after(self, counts: Mapping[int, Counts]) -> None:
         """Keeps what was counted after a migration."""

@@ -1,11 +1,13 @@
 -- Every index, one row each. `parent`: the index of the partitioned table that one of a partition belongs to; `of_constraint`:
--- the constraint that stands for it; `more`: what its definition does not say. A plain one's definition is put together here, for
--- pg_get_indexdef loads the whole table into the session's cache first.
+-- the constraint that stands for it; `more`: what its definition does not say. pg_get_indexdef loads the whole table into the
+-- session's cache first: so a plain one's definition is put together here, and a primary key's of its constraint's by who reads this.
 SELECT i.indexrelid::bigint AS oid,
        i.indrelid::bigint AS table_oid,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name,
        pg_catalog.quote_ident(tn.nspname) || '.' || pg_catalog.quote_ident(t.relname) AS table_name,
-       CASE WHEN i.indexprs IS NULL AND i.indpred IS NULL AND i.indnatts = i.indnkeyatts AND c.relkind = 'i' AND p.plain
+       CASE WHEN k.contype IN ('p', 'u') AND c.relkind = 'i' AND NOT i.indisexclusion AND c.reloptions IS NULL
+            THEN ''
+            WHEN i.indexprs IS NULL AND i.indpred IS NULL AND i.indnatts = i.indnkeyatts AND c.relkind = 'i' AND p.plain
                  AND c.reloptions IS NULL AND NOT i.indnullsnotdistinct
             THEN 'CREATE ' || CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END || 'INDEX ' || pg_catalog.quote_ident(c.relname)
                  || ' ON ' || pg_catalog.quote_ident(tn.nspname) || '.' || pg_catalog.quote_ident(t.relname)
@@ -37,17 +39,27 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
 JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.relnamespace
 JOIN pg_catalog.pg_am AS m ON m.oid = c.relam
-LEFT JOIN LATERAL (
-  SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY u.place) AS columns,
-         pg_catalog.bool_and(u.option = 0 AND u.collation_oid IN (0, a.attcollation) AND o.opcdefault
-                             AND (o.opcintype = a.atttypid OR (o.opcintype = 25 AND a.atttypid = 1043))) AS plain
-  FROM ROWS FROM (pg_catalog.unnest(i.indkey::int2[]), pg_catalog.unnest(i.indclass::oid[]),
-                  pg_catalog.unnest(i.indcollation::oid[]), pg_catalog.unnest(i.indoption::int2[]))
-       WITH ORDINALITY AS u (number, class, collation_oid, option, place)
-  JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = u.number
-  JOIN pg_catalog.pg_opclass AS o ON o.oid = u.class
-) AS p ON true
 LEFT JOIN pg_catalog.pg_constraint AS k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')
+LEFT JOIN (
+  SELECT x.indexrelid,
+         pg_catalog.string_agg(w.word, ', ' ORDER BY u.place) AS columns,
+         pg_catalog.count(w.word) = pg_catalog.count(*) AS plain
+  FROM pg_catalog.pg_index AS x
+  CROSS JOIN LATERAL ROWS FROM (pg_catalog.unnest(x.indkey::int2[]), pg_catalog.unnest(x.indclass::oid[]),
+                                pg_catalog.unnest(x.indcollation::oid[]), pg_catalog.unnest(x.indoption::int2[]))
+    WITH ORDINALITY AS u (number, class, collation_oid, option, place)
+  CROSS JOIN LATERAL (
+    SELECT (SELECT CASE WHEN u.option = 0 AND u.collation_oid IN (0, a.attcollation) AND o.opcdefault
+                             AND (o.opcintype = a.atttypid OR (o.opcintype = 25 AND a.atttypid = 1043))
+                        THEN pg_catalog.quote_ident(a.attname) END
+            FROM pg_catalog.pg_attribute AS a
+            JOIN pg_catalog.pg_opclass AS o ON o.oid = u.class
+            WHERE a.attrelid = x.indrelid AND a.attnum = u.number) AS word
+    OFFSET 0
+  ) AS w
+  WHERE x.indexrelid >= 16384 AND x.indexprs IS NULL AND x.indpred IS NULL AND NOT x.indisprimary
+  GROUP BY x.indexrelid
+) AS p ON p.indexrelid = i.indexrelid
 LEFT JOIN pg_catalog.pg_inherits AS h ON h.inhrelid = i.indexrelid
 WHERE c.relpersistence <> 't'
   AND n.nspname !~ '^pg_'

@@ -8,27 +8,19 @@ SELECT '1259:' || c.oid AS id,
                   FROM pg_catalog.pg_depend AS o
                   WHERE o.classid = 'pg_catalog.pg_class'::regclass AND o.objid = c.oid AND o.objsubid = 0
                     AND o.refclassid = 'pg_catalog.pg_class'::regclass AND o.refobjsubid > 0 AND o.deptype IN ('a', 'i'))
-            WHEN c.relkind IN ('r', 'p', 'f')
-            THEN (SELECT pg_catalog.string_agg('1259:' || h.inhparent, ' ')
-                  FROM pg_catalog.pg_inherits AS h WHERE h.inhrelid = c.oid)
+            ELSE h.parents
        END AS also,
        pg_catalog.quote_ident(c.relname) AS name,
        pg_catalog.concat_ws(' ',
          CASE WHEN c.relpersistence = 'u' THEN 'UNLOGGED' END,
          CASE WHEN c.reloftype <> 0 THEN 'OF ' || pg_catalog.format_type(c.reloftype, NULL) END,
-         CASE WHEN c.relkind IN ('r', 'p', 'f') THEN (
-                SELECT CASE WHEN c.relispartition THEN 'PARTITION OF ' ELSE 'INHERITS ' END
-                       || pg_catalog.string_agg(h.inhparent::regclass::text, ', ' ORDER BY h.inhseqno)
-                       || CASE WHEN bool_or(h.inhdetachpending) THEN ' (detaching)' ELSE '' END
-                FROM pg_catalog.pg_inherits AS h WHERE h.inhrelid = c.oid) END,
+         CASE WHEN c.relispartition THEN 'PARTITION OF ' ELSE 'INHERITS ' END || h.names,
          CASE WHEN c.relispartition THEN pg_catalog.pg_get_expr(c.relpartbound, c.oid) END,
          CASE WHEN c.relkind = 'p' THEN 'PARTITION BY ' || pg_catalog.pg_get_partkeydef(c.oid) END,
          CASE WHEN c.relam NOT IN (0, 2)
               THEN 'USING ' || (SELECT pg_catalog.quote_ident(m.amname) FROM pg_catalog.pg_am AS m WHERE m.oid = c.relam) END,
          'WITH (' || pg_catalog.array_to_string(c.reloptions, ', ') || ')',
-         CASE WHEN c.reltoastrelid <> 0
-              THEN (SELECT 'TOAST (' || pg_catalog.array_to_string(s.reloptions, ', ') || ')'
-                    FROM pg_catalog.pg_class AS s WHERE s.oid = c.reltoastrelid) END,
+         'TOAST (' || pg_catalog.array_to_string(toast.reloptions, ', ') || ')',
          CASE WHEN c.reltablespace <> 0
               THEN 'TABLESPACE ' || (SELECT pg_catalog.quote_ident(s.spcname)
                                      FROM pg_catalog.pg_tablespace AS s WHERE s.oid = c.reltablespace) END,
@@ -67,6 +59,14 @@ SELECT '1259:' || c.oid AS id,
        NULL::text AS hidden
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_class AS toast ON toast.oid = c.reltoastrelid AND toast.reloptions IS NOT NULL
+LEFT JOIN (
+  SELECT i.inhrelid,
+         pg_catalog.string_agg('1259:' || i.inhparent, ' ' ORDER BY i.inhseqno) AS parents,
+         pg_catalog.string_agg(i.inhparent::regclass::text || CASE WHEN i.inhdetachpending THEN ' (detaching)' ELSE '' END, ', '
+                               ORDER BY i.inhseqno) AS names
+  FROM pg_catalog.pg_inherits AS i GROUP BY i.inhrelid
+) AS h ON h.inhrelid = c.oid
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
   AND c.relpersistence <> 't'
   AND n.nspname !~ '^pg_'

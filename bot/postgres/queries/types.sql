@@ -44,9 +44,10 @@ SELECT '1247:' || t.oid AS id,
        NULL::text AS hidden
 FROM pg_catalog.pg_type AS t
 JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
+LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.typrelid AND c.relkind = 'c'
 LEFT JOIN pg_catalog.pg_type AS b ON b.oid = t.typbasetype
 WHERE n.nspname !~ '^pg_'
   AND n.nspname <> 'information_schema'
   AND t.typtype <> 'm'
-  AND (t.typrelid = 0 OR (SELECT c.relkind FROM pg_catalog.pg_class AS c WHERE c.oid = t.typrelid) = 'c')
-  AND (t.typelem = 0 OR (SELECT e.typarray FROM pg_catalog.pg_type AS e WHERE e.oid = t.typelem) <> t.oid)
+  AND t.typinput <> 'pg_catalog.array_in'::regproc
+  AND (t.typrelid = 0 OR c.oid IS NOT NULL)
