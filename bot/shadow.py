@@ -143,4 +143,4 @@ def not_tried(error: CloneError | psycopg.Error, line: int = 1) -> SqlError:
         said, sqlstate = " ".join(filter(None, (error.what, error.why))), _NOT_SUPPORTED if isinstance(error, SharedError) else ""
     else:
         said, sqlstate = without_values(str(error).strip())[-300:] or type(error).__name__, error.sqlstate or ""
-    return SqlError(sqlstate, f"It could not be tried: {said}", line)
+    return SqlError(sqlstate, said, line)

@@ -321,7 +321,7 @@ def test_a_trial_that_can_not_be_made_loses_no_rehearsal(stage: Stage, monkeypat
     assert rehearsal.down.outcome is Outcome.SKIPPED
     assert rehearsal.down.error is not None
     assert may_be_tried_later(rehearsal.down.outcome, rehearsal.down.error)
-    assert "It could not be tried: 1_x.up.sql:1 fails on a second clone: division by zero" in rehearsal.down.error.message
+    assert "1_x.up.sql:1 fails on a second clone: division by zero" in rehearsal.down.error.message
 
 
 # up, down: the clones are databases of one server, and what these do is done to all of them

@@ -292,6 +292,11 @@ CASES: list[tuple[str, Rehearsal, list[tuple[str, str]]]] = [
     ("down-incomplete", rehearsal(down=down(empty=True)), []),
     (
         "down-incomplete",
+        rehearsal(down=down(outcome=Outcome.SKIPPED, restored=False, error=error("0A000", "no second clone")), **CHANGES),
+        [("notice", "was not tried: no second clone")],
+    ),
+    (
+        "down-incomplete",
         rehearsal(down=down(outcome=Outcome.FAILED, restored=False, error=error("42P01"))),
         [("warning", "The way back fails at line 2: no")],
     ),
