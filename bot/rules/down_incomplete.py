@@ -15,9 +15,9 @@ def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
     down = rehearsal.down
     if down is None:
         return
-    if down.outcome is Outcome.SKIPPED:
-        why = down.error.message if down.error else "no second clone"
-        yield RULE.found(rehearsal, f"The way back could not be tried: {why}", severity=Severity.NOTICE)
+    if down.outcome is Outcome.SKIPPED:  # no answer, and no fault of the migration
+        said = f": {down.error.message}" if down.error else ""
+        yield RULE.found(rehearsal, f"The way back was not tried{said}", severity=Severity.NOTICE)
         return
     line = down.error.line if down.error and down.path == rehearsal.path else None
     for message in _wrong(rehearsal, down):

@@ -272,7 +272,7 @@ CASES: list[tuple[str, Rehearsal, list[tuple[str, str]]]] = [
     (
         "down-incomplete",
         rehearsal(down=Down("1.down.sql", Outcome.SKIPPED, restored=False, error=error("", "no room"))),
-        [("notice", "The way back could not be tried: no room")],
+        [("notice", "not tried: no room")],
     ),
     (
         "identifier-truncated",
@@ -295,6 +295,11 @@ CASES: list[tuple[str, Rehearsal, list[tuple[str, str]]]] = [
     ("down-incomplete", rehearsal(down=down(), **CHANGES), []),
     ("down-incomplete", rehearsal(down=down(empty=True, restored=False), **CHANGES), [("warning", "holds no statement")]),
     ("down-incomplete", rehearsal(down=down(empty=True)), []),
+    (
+        "down-incomplete",
+        rehearsal(down=down(outcome=Outcome.SKIPPED, restored=False, error=error("0A000", "no second clone")), **CHANGES),
+        [("notice", "was not tried: no second clone")],
+    ),
     (
         "down-incomplete",
         rehearsal(down=down(outcome=Outcome.FAILED, restored=False, error=error("42P01"))),
