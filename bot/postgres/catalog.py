@@ -292,9 +292,12 @@ class Constraints(Mapping[tuple[int, str, str], Constraint]):
         return sum(len(self.of(oid)) for oid in self._tables)
 
 
+_NAMED = re.compile(r'CONSTRAINT ("(?:[^"]|"")*"|\S+) ')
+
+
 def _not_null_name(column: Column) -> str:
-    named = column.constraint.removeprefix("CONSTRAINT ")
-    return column.name if named == column.constraint else unquoted(named)[0]
+    named = _NAMED.match(column.constraint)
+    return unquoted(named[1])[0] if named else column.name
 
 
 @dataclass(frozen=True, slots=True)
