@@ -186,11 +186,14 @@ class _Comparison:
                 continue
             if old.name == new.name or not self.renames.explain(old.name or "", new.name or ""):
                 self.renamed.append((old, new))
-        for old, new in self.renamed:
-            if old.name != new.name:
-                self.renames.words[(old.name or "").partition("(")[0]] = (new.name or "").partition("(")[0]
-            if self._moved(old, new):
-                self.renames.moves[self._old(old).partition("(")[0]] = self._new(new).partition("(")[0]
+                self._know(old, new)
+
+    def _know(self, old: Object, new: Object) -> None:
+        """Takes in a rename, so that what names it is not taken for changed."""
+        if old.name != new.name:
+            self.renames.words[(old.name or "").partition("(")[0]] = (new.name or "").partition("(")[0]
+        if self._moved(old, new):
+            self.renames.moves[self._old(old).partition("(")[0]] = self._new(new).partition("(")[0]
 
     def _moved(self, old: Object, new: Object) -> bool:
         """Whether it stands in another schema, not only in one with another name."""
@@ -282,7 +285,7 @@ def _shown(snapshot: Snapshot, thing: Object) -> str:
     """The definition, without the name that PostgreSQL 18 gives to a NOT NULL by itself."""
     table = snapshot.objects.get(thing.home or "")
     if thing.kind != "column" or table is None:
-        return thing.definition
+        return thing.definition.strip()
     return thing.definition.replace(f"CONSTRAINT {table.name}_{thing.name}_not_null NOT NULL", "NOT NULL")
 
 
