@@ -186,11 +186,14 @@ class _Comparison:
                 continue
             if old.name == new.name or not self.renames.explain(old.name or "", new.name or ""):
                 self.renamed.append((old, new))
-        for old, new in self.renamed:
-            if old.name != new.name:
-                self.renames.words[(old.name or "").partition("(")[0]] = (new.name or "").partition("(")[0]
-            if self._moved(old, new):
-                self.renames.moves[self._old(old).partition("(")[0]] = self._new(new).partition("(")[0]
+                self._know(old, new)
+
+    def _know(self, old: Object, new: Object) -> None:
+        """Takes in a rename, so that what names it is not taken for changed."""
+        if old.name != new.name:
+            self.renames.words[(old.name or "").partition("(")[0]] = (new.name or "").partition("(")[0]
+        if self._moved(old, new):
+            self.renames.moves[self._old(old).partition("(")[0]] = self._new(new).partition("(")[0]
 
     def _moved(self, old: Object, new: Object) -> bool:
         """Whether it stands in another schema, not only in one with another name."""
@@ -232,7 +235,9 @@ class _Comparison:
                 text = f"{new.definition} (values that are not shown)".strip()
                 yield SchemaChange(new.kind, self._new(new), "changed", text, text)
             elif not self.renames.explain(old.definition, new.definition) and not self._inherited(new, texts, columns):
-                yield SchemaChange(new.kind, self._new(new), "changed", old.definition, new.definition)
+                before, after = _shown(self.before, old), _shown(self.after, new)
+                if before != after:
+                    yield SchemaChange(new.kind, self._new(new), "changed", before, after)
 
     def _inherited(
         self,
@@ -263,7 +268,7 @@ def _first(thing: Object, things: Mapping[str, Object]) -> str:
 
 def _definition(snapshot: Snapshot, thing: Object, others: Iterable[Object]) -> str:
     """The definition of an object that came or went, with everything that came or went with it."""
-    columns = [f"{c.name} {c.definition}" for c in _columns(snapshot, thing.id)] if thing.kind in _TABLES else []
+    columns = [f"{c.name} {_shown(snapshot, c)}" for c in _columns(snapshot, thing.id)] if thing.kind in _TABLES else []
     more = []
     for other in others:
         if other.kind == "constraint" and other.home == thing.id:
@@ -273,7 +278,15 @@ def _definition(snapshot: Snapshot, thing: Object, others: Iterable[Object]) -> 
         else:
             more.append(f"{other.kind} {_short(snapshot, other)}: {other.definition}")
     listed = f"({', '.join(columns)})" if columns or thing.kind == "table" else ""
-    return "; ".join(filter(None, (" ".join(filter(None, (listed, thing.definition))), *more)))
+    return "; ".join(filter(None, (" ".join(filter(None, (listed, _shown(snapshot, thing)))), *more)))
+
+
+def _shown(snapshot: Snapshot, thing: Object) -> str:
+    """The definition, without the name that PostgreSQL 18 gives to a NOT NULL by itself."""
+    table = snapshot.objects.get(thing.home or "")
+    if thing.kind != "column" or table is None:
+        return thing.definition.strip()
+    return thing.definition.replace(f"CONSTRAINT {table.name}_{thing.name}_not_null NOT NULL", "NOT NULL")
 
 
 def _short(snapshot: Snapshot, thing: Object) -> str:

@@ -12,15 +12,14 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.errors import InternalError_
 from psycopg.rows import class_row
-
-_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,9 +294,12 @@ class Constraints(Mapping[tuple[int, str, str], Constraint]):
         return sum(len(self.of(oid)) for oid in self._tables)
 
 
+_NAMED = re.compile(r'CONSTRAINT ("(?:[^"]|"")*"|\S+) ')
+
+
 def _not_null_name(column: Column) -> str:
-    named = column.constraint.removeprefix("CONSTRAINT ")
-    return column.name if named == column.constraint else unquoted(named)[0]
+    named = _NAMED.match(column.constraint)
+    return unquoted(named[1])[0] if named else column.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,25 +328,40 @@ def query(name: str) -> bytes:
 
 
 def take_snapshot(observer: psycopg.Connection) -> Snapshot:
-    """Reads the catalog over an observing connection, which is in no transaction: one whose search_path is pg_catalog."""
+    """Reads the catalog over an observing connection, which is in no transaction: one whose search_path is pg_catalog.
+
+    What PostgreSQL cannot put into words, because somebody deleted from the catalog by hand, is left out.
+    """
+    try:
+        return _snapshot(observer, _rows)
+    except InternalError_:
+        return _snapshot(observer, _readable_rows)
+
+
+_Read = Callable[[psycopg.Connection, str], list[tuple[Any, ...]]]
+
+
+def _snapshot(observer: psycopg.Connection, read: _Read) -> Snapshot:
     with observer.transaction():
         observer.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         observer.execute("SET LOCAL max_parallel_workers_per_gather = 0")  # to start one takes longer than it saves
         observer.execute("SET LOCAL work_mem = '64MB'")
-        tables = {t.oid: t for t in _rows(observer, "tables", Table)}
-        columns = Columns(dict(observer.execute(query("columns")).fetchall()))
-        declared = [_Declared._make(row) for row in observer.execute(query("constraint_definitions")).fetchall()]
-        indexes = list(_index_rows(observer, declared))
-        objects = sorted(_objects(observer, "rarities"), key=lambda o: o.kind != "schema")  # a home comes before what is in it
-        for name in ("relations", "types", "routines"):
-            objects += _objects(observer, name)
-        objects += [*_constraint_objects(declared, indexes), *map(_index_object, indexes), *_objects(observer, "attached")]
+        tables = {row[0]: Table(*row) for row in read(observer, "tables")}
+        columns = Columns(dict(read(observer, "columns")))
+        declared = [_Declared._make(row) for row in read(observer, "constraint_definitions")]
+        indexes = list(_index_rows(observer, read(observer, "indexes"), declared))
+        names = ["relations", "types", "routines", "attached", "rarities", "remarks"]
         if observer.execute("SELECT pg_catalog.has_table_privilege('pg_catalog.pg_subscription', 'SELECT')").fetchone() == (
             True,
         ):
-            objects += _objects(observer, "subscriptions")
-        objects += _objects(observer, "remarks")
-        members = {row[0] for row in observer.execute(query("members")).fetchall()}
+            names.append("subscriptions")
+        told = {name: [Object._make(row) for row in read(observer, name)] for name in names}
+        members = {row[0] for row in read(observer, "members")}
+    remarks = told.pop("remarks")
+    objects = sorted(told.pop("rarities"), key=lambda thing: thing.kind != "schema")  # a home comes before what is in it
+    attached = [*map(_index_object, indexes), *told.pop("attached"), *remarks]
+    for things in (*told.values(), _constraint_objects(declared, indexes), attached):
+        objects += things
     return Snapshot(
         tables,
         columns,
@@ -354,25 +371,41 @@ def take_snapshot(observer: psycopg.Connection) -> Snapshot:
     )
 
 
+def _rows(observer: psycopg.Connection, name: str) -> list[tuple[Any, ...]]:
+    return observer.execute(query(name)).fetchall()
+
+
+def _readable_rows(observer: psycopg.Connection, name: str, low: int = 0, high: int = 0xFFFF) -> list[tuple[Any, ...]]:
+    """The rows of a query but those that it fails on, which are found by halving what is asked for."""
+    key = "oid" if b"::bigint AS oid" in query(name) else "id"
+    some = f"WHERE pg_catalog.hashtext(q.{key}::text) & 65535 BETWEEN {low} AND {high}"
+    try:
+        with observer.transaction():
+            return observer.execute(b"SELECT * FROM (" + query(name) + b") AS q " + some.encode()).fetchall()
+    except InternalError_:
+        if low == high:
+            return []
+        middle = (low + high) // 2
+        return [*_readable_rows(observer, name, low, middle), *_readable_rows(observer, name, middle + 1, high)]
+
+
 _KEY = re.compile(r"(?:PRIMARY KEY|UNIQUE)( NULLS NOT DISTINCT)? (\(.*\))(?: (?:NOT )?DEFERRABLE.*)?")
 
 
-def _index_rows(observer: psycopg.Connection, declared: Iterable[_Declared]) -> Iterator[_IndexRow]:
+def _index_rows(
+    observer: psycopg.Connection, rows: Iterable[tuple[Any, ...]], declared: Iterable[_Declared]
+) -> Iterator[_IndexRow]:
     """The indexes; the definition of a plain one that a constraint stands for comes empty, and is made of that constraint's."""
     keys = {row.index_oid: row.definition for row in declared if row.type in "pu"}
-    for row in map(_IndexRow._make, observer.execute(query("indexes")).fetchall()):
+    for row in map(_IndexRow._make, rows):
         if row.definition:
             yield row
-        elif key := _KEY.fullmatch(keys[row.oid]):
+        elif key := _KEY.fullmatch(keys.get(row.oid, "")):
             end = f"{key[2]}{key[1] or ''}"
             yield row._replace(definition=f"CREATE UNIQUE INDEX {row.own_name} ON {row.table_name} USING btree {end}")
         else:  # one without overlaps, in PostgreSQL 18
             definition = observer.execute("SELECT pg_catalog.pg_get_indexdef(%s)", [row.oid]).fetchone()
             yield row._replace(definition=definition[0] if definition else "")
-
-
-def _objects(observer: psycopg.Connection, name: str) -> list[Object]:
-    return [Object._make(row) for row in observer.execute(query(name)).fetchall()]
 
 
 def _own(objects: Iterable[Object], members: set[str]) -> dict[str, Object]:
@@ -418,9 +451,4 @@ def read_constraints(connection: psycopg.Connection, only: Iterable[int] | None 
         chosen = ", ".join(str(int(oid)) for oid in only) or "0"
         text = text.replace(b"AND true -- only some tables", f"AND c.oid IN ({chosen}) --".encode())
     with connection.cursor(row_factory=class_row(Constraint)) as cursor:
-        return {c.key: c for c in cursor.execute(text).fetchall()}
-
-
-def _rows(connection: psycopg.Connection, name: str, row: type[_Row]) -> list[_Row]:
-    with connection.cursor(row_factory=class_row(row)) as cursor:
-        return cursor.execute(query(name)).fetchall()
+        return {c.key: c for c in cursor.execute(text)}

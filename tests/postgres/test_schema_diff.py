@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import difflib
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -21,7 +24,9 @@ from bot.clones.embedded import observer
 from bot.diff import schema_changes, schema_differences
 from bot.postgres.catalog import Snapshot, take_snapshot
 from bot.postgres.embedded import Server
+from tests.postgres.replay import plan_folder
 from tests.postgres.schema_cases import BASE, CASES, ROLES, Case
+from tests.postgres.test_histories import FOLDERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ def new_database(server: Server) -> Iterator[Callable[[str], Database]]:
     with server.connect("postgres") as admin:
         admin.execute(ROLES.encode())
     yield make
-    with server.connect("postgres") as admin:
+    with suppress(psycopg.Error), server.connect("postgres") as admin:  # a subscription, say, keeps its database
         for name in made:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
         admin.execute("DROP ROLE truth_app; DROP ROLE truth_owner")
@@ -191,3 +196,31 @@ def test_a_schema_is_the_same_in_another_database(new_database: Callable[[str], 
         ("column", "app.parent.z", "integer"),
         ("column order", "app.customers", "id, name, born, score, email"),
     ]
+
+
+@pytest.mark.parametrize("folder", FOLDERS[:3] or [None], ids=lambda path: path.name if path else "none")
+def test_step_by_step_through_others_histories(folder: Path | None, new_database: Callable[[str], Database]) -> None:
+    if folder is None:
+        pytest.skip("there are no histories here")
+    database = new_database("SELECT 1")
+    before = database.look()
+    for migration in plan_folder(folder).migrations[:15]:
+        psql = database.server.run_tool("psql", "-X", "-q", "-d", database.name, "-f", "-", stdin=subprocess.PIPE)
+        psql.communicate(migration.text.encode())
+        after = database.look()
+        if after.dump != before.dump:
+            assert schema_changes(before.snapshot, after.snapshot), migration.path
+            assert schema_differences(before.snapshot, after.snapshot), migration.path
+        before = after
+
+
+def test_what_cannot_be_read_is_left_out_and_the_rest_is_there(new_database: Callable[[str], Database]) -> None:
+    database = new_database(
+        "CREATE FUNCTION gone() RETURNS integer LANGUAGE sql AS 'SELECT 1'; CREATE VIEW broken AS SELECT gone();"
+        "CREATE TABLE t (a integer DEFAULT 1); CREATE VIEW fine AS SELECT a FROM t"
+    )
+    before = database.snapshot()
+    database.run("DELETE FROM pg_proc WHERE proname = 'gone'")
+
+    told = {(c.kind, c.name, c.change) for c in schema_changes(before, database.snapshot())}
+    assert told == {("function", "public.gone()", "dropped"), ("view", "public.broken", "dropped")}

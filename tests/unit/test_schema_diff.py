@@ -69,6 +69,14 @@ def test_a_renamed_schema_does_not_rename_what_is_in_it() -> None:
     assert schema_changes(before, after) == (SchemaChange("schema", "shop", "renamed", "app", "shop"),)
 
 
+def test_a_function_of_a_renamed_table_keeps_its_name() -> None:
+    function = Object("1255:3", "function", "2615:1", None, "f(app.t)", "CREATE FUNCTION app.f(app.t)")
+    before = snapshot(function, table(1, "t"))
+    after = snapshot(function._replace(name="f(app.u)", definition="CREATE FUNCTION app.f(app.u)"), table(1, "u"))
+
+    assert schema_changes(before, after) == (SchemaChange("table", "app.u", "renamed", "app.t", "app.u"),)
+
+
 def test_what_comes_with_a_table_is_told_in_its_definition() -> None:
     comment = Object("1259:1:0/comment", "comment", "1259:1", None, None, "all")
     before, after = snapshot(), snapshot(table(1, "t"), index("CREATE INDEX i ON app.t (a)"), comment, columns={1: ["a", "b"]})
