@@ -313,7 +313,7 @@ def _check_deferred(run: Run, line: int) -> None:
         run.connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         run.connection.execute("RELEASE SAVEPOINT rehearsal")
     except psycopg.Error as error:
-        said = SqlError(error.sqlstate or "", _message(error), line, error.diag.message_detail)
+        said = SqlError(error.sqlstate or "", message_of(error), line, error.diag.message_detail)
         run.connection.execute("ROLLBACK TO SAVEPOINT rehearsal")
         with run.looking():
             in_the_way = broken_at_commit(run.connection, error, line=line, limit_ms=run.limits.count_ms)
@@ -324,7 +324,7 @@ def _time_and_run(run: Run, command: str, line: int) -> None:
     try:
         run.connection.execute(command.encode())
     except psycopg.Error as error:
-        raise MigrationFailed(SqlError(error.sqlstate or "", _message(error), line, error.diag.message_detail)) from error
+        raise MigrationFailed(SqlError(error.sqlstate or "", message_of(error), line, error.diag.message_detail)) from error
 
 
 def _runs_whole(run: Run, script: Script, text: str) -> bool:
@@ -384,7 +384,7 @@ def _execute(connection: psycopg.Connection, statement: Statement) -> tuple[str,
 def _sql_error(error: psycopg.Error, statement: Statement, limits: Limits, *, expired: bool) -> SqlError:
     position = int(error.diag.statement_position or 1)
     line = statement.line + statement.sql.count("\n", 0, position - 1)
-    message = _message(error, statement.sql)
+    message = message_of(error, statement.sql)
     hint = error.diag.message_hint
     if expired and (isinstance(error, QueryCanceled) or error.sqlstate in (None, "57P01")):
         message = f"stopped: the migration took longer than {limits.migration_s:g} s, the limit set for a rehearsal"
@@ -393,7 +393,7 @@ def _sql_error(error: psycopg.Error, statement: Statement, limits: Limits, *, ex
     return SqlError(error.sqlstate or "", message, line, error.diag.message_detail, hint)
 
 
-def _message(error: psycopg.Error, sql: str = "") -> str:
+def message_of(error: psycopg.Error, sql: str = "") -> str:
     """PostgreSQL's own message, without what may be a row's value: whatever a data exception (class 22) quotes, and what an
     error of a cast to a name (`…::regclass`) quotes that the statement does not say itself.
     """

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from bot.applying import _message
+from bot.applying import message_of
 from bot.model import Expectation, Migration
 from bot.sql import Statement, redacted, split
 from bot.words import count
@@ -49,7 +49,7 @@ def _asked(
         except psycopg.errors.QueryCanceled:
             return f"it took longer than {limit_ms / 1000:g} s, the limit set for it"
         except psycopg.Error as error:
-            return _message(error, text)
+            return message_of(error, text)
 
 
 @contextmanager
