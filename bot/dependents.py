@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from bot.model import Dependent, SchemaChange, StatementResult
 from bot.words import last_part, parts_of
 
+_WORD = re.compile(r"\w+")
 _RELATIONS = ("table", "view", "materialized view", "foreign table")
 _GOES_WITH = ("view", "materialized view", "function", "procedure", "aggregate", "policy", "trigger", "rule")
 
@@ -35,18 +36,16 @@ def old_name(change: SchemaChange) -> str | None:
     return {"dropped": change.name, "renamed": change.before}.get(change.change)
 
 
-def dependents(
-    schema: Sequence[SchemaChange], still_named: Iterable[tuple[str, str]], statements: Sequence[StatementResult]
-) -> tuple[Dependent, ...]:
+def dependents(schema: Sequence[SchemaChange], still_named: Iterable[tuple[str, str]], said: Lines) -> tuple[Dependent, ...]:
     """`still_named`: functions and the names gone that they say. What was dropped without any statement saying its name was
     dropped by CASCADE.
     """
     gone = names_gone(schema)
-    lines = {name: line_of(statements, last_part(name)) for name in gone}
+    lines = {name: said.of(last_part(name)) for name in gone}
     found = [Dependent("function", function, "names", what, lines.get(what)) for function, what in still_named]
     cause = next((name for name in gone if lines[name] is not None), next(iter(gone), None))
     for change in schema:
-        by_cascade = change.change == "dropped" and change.kind in _GOES_WITH and line_of(statements, _bare(change)) is None
+        by_cascade = change.change == "dropped" and change.kind in _GOES_WITH and said.of(_bare(change)) is None
         if by_cascade and cause:
             found.append(Dependent(change.kind, change.name, "dropped", cause, lines[cause]))
     return tuple(found)
@@ -57,10 +56,22 @@ def _bare(change: SchemaChange) -> str:
     return last_part(change.name.split("(", maxsplit=1)[0])
 
 
-def line_of(statements: Iterable[StatementResult], name: str) -> int | None:
-    """The first statement that says a name; None if PostgreSQL made the name up, or a statement made it at run time."""
-    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
-    return next((statement.line for statement in statements if word.search(statement.sql)), None)
+class Lines:
+    """Which statement says a name first. A migration may have thousands of both."""
+
+    def __init__(self, statements: Sequence[StatementResult]) -> None:
+        self._statements = statements
+        self._words: dict[str, int] = {}
+        for statement in statements:
+            for word in _WORD.findall(statement.sql.lower()):
+                self._words.setdefault(word, statement.line)
+
+    def of(self, name: str) -> int | None:
+        """The line; None if PostgreSQL made the name up, or a statement made it at run time."""
+        if _WORD.fullmatch(name):
+            return self._words.get(name.lower())
+        whole = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
+        return next((statement.line for statement in self._statements if whole.search(statement.sql)), None)
 
 
 def lines_of_tables(statements: Iterable[StatementResult]) -> Mapping[str, int]:

@@ -22,6 +22,11 @@ class Production:
     total: int | None = None
     rows_here: int = 0
 
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is known of it."""
+        return bool(self.rows) or bool(self.total)
+
     def factor(self, table: str, rows_here: int) -> float:
         """How many times as many rows a table has in production; 1 where that is not known. It never shrinks: what was
         measured here can happen there.

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from bot import diff
-from bot.applying import Applied, Limits, Run, apply
-from bot.dependents import dependents, line_of, lines_of_tables, names_gone
+from bot.applying import Applied, Limits, apply
+from bot.dependents import Lines, dependents, lines_of_tables, names_gone
 from bot.errors import CloneError
 from bot.model import (
     ColumnNulls,
@@ -160,20 +160,24 @@ def _facts(observer: psycopg.Connection, change: _Change, ledger: Ledger, limits
         now[oid] = count_table(observer, after.tables[oid], after.columns.of(oid), since_xid=change.since_xid)
     ledger.after(now)
     schema = diff.schema_changes(before, after)
-    worked_on = change.touched | {oid for oid, table in after.tables.items() if table.name in _locked(run.watch.spans())}
+    written = _locked(run.watch.spans())
+    said, built = Lines(run.results), {work.name: r.line for r in run.results for work in r.indexes}
+    worked_on = change.touched | {oid for oid, table in after.tables.items() if table.name in written}
     return _Facts(
         rows_before,
         tables=diff.table_changes(before, after, change.touched, (was, now), lines_of_tables(run.results)),
         columns=diff.column_nulls(before, after, (was, now)),
-        constraints=_constraints(observer, change, limits, run),
-        indexes=tuple(replace(i, line=_line(run, i.name)) for i in diff.index_changes(before, after)),
+        constraints=_constraints(observer, change, limits, said),
+        indexes=tuple(
+            replace(i, line=built.get(i.name) or said.of(last_part(i.name))) for i in diff.index_changes(before, after)
+        ),
         schema=schema,
-        dependents=dependents(schema, functions_naming(observer, names_gone(schema)), run.results),
+        dependents=dependents(schema, functions_naming(observer, names_gone(schema)), said),
         keys=keys(observer, worked_on & after.tables.keys(), limit_ms=limits.count_ms),
     )
 
 
-def _constraints(observer: psycopg.Connection, change: _Change, limits: Limits, run: Run) -> tuple[ConstraintChange, ...]:
+def _constraints(observer: psycopg.Connection, change: _Change, limits: Limits, said: Lines) -> tuple[ConstraintChange, ...]:
     changes = diff.constraint_changes(change.before, change.after)
     there = {c.table_oid for c, how in changes if how != "dropped"}
     whole = read_constraints(observer, there) if there else {}
@@ -186,19 +190,13 @@ def _constraints(observer: psycopg.Connection, change: _Change, limits: Limits, 
             counted = count_violations(observer, constraint, limit_ms=limits.count_ms, default_path=True)
         one = diff.constraint_change(constraint, how, counted.violations if counted else None, counted.rows if counted else None)
         index = has_index.get(constraint.oid) if constraint.kind == "foreign key" else None
-        told.append(replace(one, line=line_of(run.results, constraint.name), indexed=index))
+        told.append(replace(one, line=said.of(constraint.name), indexed=index))
     return tuple(told)
 
 
 def _locked(spans: Iterable[LockSpan]) -> set[str]:
     """Relations whose rows the migration wrote, or that it worked on."""
     return {span.relation for span in spans if span.mode not in ("AccessShareLock", "RowShareLock")}
-
-
-def _line(run: Run, name: str) -> int | None:
-    """The line of the statement that built an index, or else of the first that says its name."""
-    built = next((r.line for r in run.results for work in r.indexes if work.name == name), None)
-    return built or line_of(run.results, last_part(name))
 
 
 def _merged(

@@ -66,14 +66,13 @@ class Held:
     now: dict[Taken, Since] = field(default_factory=dict)
     spans: list[LockSpan] = field(default_factory=list)
 
-    def update(self, taken: Iterable[Taken], began_ms: float, line: int) -> tuple[HeldLock, ...]:
-        """After a statement: what it added to the locks held, the strongest mode of each relation. What is held no longer
-        (a ROLLBACK TO SAVEPOINT lets go) ended with the statement's beginning.
+    def update(self, new: Iterable[Taken], gone: Iterable[Taken], began_ms: float, line: int) -> tuple[HeldLock, ...]:
+        """After a statement: what it added to the locks held, the strongest mode of each relation. What is `gone` (a ROLLBACK
+        TO SAVEPOINT lets go) ended with the statement's beginning.
         """
-        taken = set(taken)
-        self._let_go(self.now.keys() - taken, began_ms)
+        self._let_go(gone, began_ms)
         added: dict[str, str] = {}
-        for lock in sorted(taken - self.now.keys()):
+        for lock in sorted(new):
             self.now[lock] = Since(began_ms, line)
             if lock.relation not in added or strength(lock.mode) > strength(added[lock.relation]):
                 added[lock.relation] = lock.mode

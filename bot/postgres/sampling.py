@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import psycopg
@@ -49,10 +49,13 @@ class LockReader:
         assert row is not None  # noqa: S101  the database we are connected to
         self._which = {"pid": pid, "database": row[0], "newest": max(self._names, default=0)}
 
-    def read(self) -> set[Taken]:
-        """The locks held at this moment. Raises psycopg.Error."""
-        rows = self._observer.execute(_LOCKS, self._which).fetchall()
-        return {Taken(self._names[oid], mode, oid) for oid, mode in rows if oid in self._names}
+    def read(self) -> set[tuple[int, str]]:
+        """The locks held at this moment: relation and mode. Raises psycopg.Error."""
+        return set(self._observer.execute(_LOCKS, self._which).fetchall())
+
+    def named(self, locks: Iterable[tuple[int, str]]) -> set[Taken]:
+        """Those of them that are on relations which there were, with their names."""
+        return {Taken(self._names[oid], mode, oid) for oid, mode in locks if oid in self._names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ class Sampler:
             return _PATIENCE_S - ran_s
         at = time.monotonic()
         try:
-            taken = self._locks.read()
+            taken = self._locks.named(self._locks.read())
         except psycopg.Error:
             return None
         if statement is self._statement:  # else what was seen may be the next one's

@@ -91,7 +91,8 @@ class Watch:
         self._connection, self._observer = connection, observer
         self._locks = LockReader(observer, connection.info.backend_pid) if observer else None
         self._held = Held()
-        self._held_oids: set[int] = set()
+        self._read: set[tuple[int, str]] = set()  # locks as they were read last
+        self._worked_on: set[int] = set()  # tables that are held so that they may be worked on
         self._named: dict[str, set[int]] = {}  # tables that are held, by the words that mean them; "": none that is a word
         self._files = _Files(before)
         self._notices: list[Notice] = []
@@ -154,26 +155,31 @@ class Watch:
     def transaction_over(self, now_ms: float, *, committed: bool) -> None:
         """The transaction has ended."""
         self._held.release(now_ms)
-        self._held_oids = set()
+        self._read, self._worked_on = set(), set()
         self._files.transaction_over(committed=committed)
 
     def _inside(self, tag: str) -> Facts:
         """Exact: the transaction holds its locks until its end."""
         assert self._locks is not None  # noqa: S101  asked by the caller
         try:
-            taken = self._locks.read()
+            held = self._locks.read()
         except psycopg.Error:
             self._give_up()
             return Facts(None, notices=tuple(self._notices))
-        known = set(self._held_oids)
-        locks = self._held.update(taken, self._began_ms, self._line)
-        held = self._held_oids = {lock.oid for lock in taken if works_on(lock.mode) and lock.oid in self._files.tables}
-        worked_on = held if tag == "LOCK TABLE" else (held - known) | self._meant(held & known, tag)
-        for oid in held - known:
+        new, gone = self._locks.named(held - self._read), self._locks.named(self._read - held)
+        self._read = held
+        locks = self._held.update(new, gone, self._began_ms, self._line)
+        fresh = {lock.oid for lock in new if works_on(lock.mode) and lock.oid in self._files.tables} - self._worked_on
+        if gone:
+            self._worked_on = {lock.oid for lock in self._held.now if works_on(lock.mode) and lock.oid in self._files.tables}
+        known = self._worked_on - fresh
+        self._worked_on |= fresh
+        for oid in fresh:
             self._learn_names(oid)
-        fresh = any(works_on(lock.mode) for lock in locks)
-        looked = look(self._connection, () if tag == "LOCK TABLE" else worked_on) if worked_on or fresh else None
-        return self._facts(locks, looked, tag, asks_timeout=fresh)
+        asks_timeout = any(works_on(lock.mode) for lock in locks)
+        wanted = set[int]() if tag == "LOCK TABLE" else fresh | self._meant(known, tag)
+        looked = look(self._connection, wanted) if wanted or asks_timeout else None
+        return self._facts(locks, looked, tag, asks_timeout=asks_timeout)
 
     def _learn_names(self, oid: int) -> None:
         for word in self._files.words(oid):

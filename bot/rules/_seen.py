@@ -2,21 +2,72 @@
 
 from __future__ import annotations
 
-from bot.dependents import line_of
-from bot.model import Rehearsal
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import ParamSpec, TypeVar
+
+from bot.dependents import Lines
+from bot.model import LockSpan, Rehearsal, StatementResult
 from bot.rules.base import Policy
 from bot.words import count, last_part
+
+_Asked = ParamSpec("_Asked")
+_Answer = TypeVar("_Answer")
+
+
+def remember_last(make: Callable[_Asked, _Answer]) -> Callable[_Asked, _Answer]:
+    """Keeps the last answer for as long as the very same objects are asked about: every rule asks about one rehearsal, before
+    they come to the next one, and a rehearsal may have thousands of statements.
+    """
+    last: list[tuple[tuple[object, ...], _Answer]] = []
+
+    @functools.wraps(make)
+    def remembered(*asked: _Asked.args, **named: _Asked.kwargs) -> _Answer:
+        if not last or any(one is not other for one, other in zip(last[0][0], asked, strict=True)):
+            last[:] = [(asked, make(*asked, **named))]
+        return last[0][1]
+
+    return remembered
+
+
+@remember_last
+def _rows(rehearsal: Rehearsal) -> Mapping[str, int]:
+    """Rows of tables before the migration, the surest knowledge last."""
+    rows: dict[str, int] = {}
+    for statement in rehearsal.statements:
+        for scan in statement.scans:
+            rows[scan.relation] = max(scan.rows, rows.get(scan.relation, 0))
+    rows |= {lock.relation: lock.rows for lock in rehearsal.locks if lock.rows is not None}
+    return rows | {change.name: change.rows_before or 0 for change in rehearsal.tables}
+
+
+@remember_last
+def _lines(rehearsal: Rehearsal) -> Lines:
+    return Lines(rehearsal.statements)
+
+
+@remember_last
+def spans_by_relation(rehearsal: Rehearsal) -> Mapping[str, Sequence[LockSpan]]:
+    """The locks that were held on each relation."""
+    spans: dict[str, list[LockSpan]] = {}
+    for span in rehearsal.lock_spans:
+        spans.setdefault(span.relation, []).append(span)
+    return spans
+
+
+@remember_last
+def readers(rehearsal: Rehearsal) -> Mapping[str, Sequence[StatementResult]]:
+    """The statements that read a whole table, or built an index on it, by table."""
+    found: dict[str, list[StatementResult]] = {}
+    for statement in rehearsal.statements:
+        for table in dict.fromkeys([*(s.relation for s in statement.scans), *(i.table for i in statement.indexes)]):
+            found.setdefault(table, []).append(statement)
+    return found
 
 
 def rows_here(rehearsal: Rehearsal, table: str) -> int:
     """How many rows a table had before the migration, as far as was seen; 0 for one that was not there."""
-    for change in rehearsal.tables:
-        if change.name == table:
-            return change.rows_before or 0
-    for lock in rehearsal.locks:
-        if lock.relation == table and lock.rows is not None:
-            return lock.rows
-    return max((scan.rows for s in rehearsal.statements for scan in s.scans if scan.relation == table), default=0)
+    return _rows(rehearsal).get(table, 0)
 
 
 def rows_in_production(rehearsal: Rehearsal, policy: Policy, table: str) -> int:
@@ -37,4 +88,4 @@ def how_many(rehearsal: Rehearsal, policy: Policy, table: str) -> str:
 
 def line_that_says(rehearsal: Rehearsal, qualified: str) -> int | None:
     """The first statement that says a name: a place to point at, where nothing that was observed has one."""
-    return line_of(rehearsal.statements, last_part(qualified))
+    return _lines(rehearsal).of(last_part(qualified))

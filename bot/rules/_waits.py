@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from bot.model import LockSpan, Rehearsal, Severity, StatementResult
 from bot.postgres.locks import blocks
-from bot.rules._seen import rows_here, rows_in_production
+from bot.rules._seen import remember_last, rows_here, rows_in_production, spans_by_relation
 from bot.rules.base import Policy
 from bot.words import duration, name, relation
 
@@ -26,14 +26,9 @@ def during(span: LockSpan, statement: StatementResult) -> bool:
 
 def who_waits(rehearsal: Rehearsal, table: str, statement: StatementResult) -> str:
     """What of others waits for a table while a statement runs: "reads and writes", "writes", or nothing."""
-    modes = [span.mode for span in rehearsal.lock_spans if span.relation == table and during(span, statement)]
+    modes = [span.mode for span in spans_by_relation(rehearsal).get(table, ()) if during(span, statement)]
     kept = sorted((blocks(mode) for mode in modes), key=len)
     return " and ".join(kept[-1]) if kept else ""
-
-
-def taker(rehearsal: Rehearsal, span: LockSpan) -> int | None:
-    """Which statement took a lock, as its index; None if that is not known."""
-    return next((n for n, s in enumerate(rehearsal.statements) if s.line == span.line and during(span, s)), None)
 
 
 # ── For how long ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -51,17 +46,16 @@ class Wait:
 
 def wait_for(rehearsal: Rehearsal, policy: Policy, relation: str, kind: str) -> Wait | None:
     """How long "reads" or "writes" of a relation wait; None if they don't. Moments with two locks are counted once."""
-    spans = [span for span in rehearsal.lock_spans if span.relation == relation and kind in blocks(span.mode)]
+    spans = [span for span in spans_by_relation(rehearsal).get(relation, ()) if kind in blocks(span.mode)]
     if not spans:
         return None
     here = projected = 0.0
     for began, ended in _union(spans):
         here += ended - began
         projected += ended - began
-        for number, statement in enumerate(rehearsal.statements):
+        for statement, factor in _longer(rehearsal, policy):
             shared = min(ended, statement.began_ms + statement.duration_ms) - max(began, statement.began_ms)
-            if shared > 0:
-                projected += shared * (factor_of(rehearsal, policy, number) - 1)
+            projected += max(0.0, shared) * (factor - 1)
     return Wait(relation, here, projected, max(spans, key=lambda span: (len(blocks(span.mode)), span.ended_ms - span.began_ms)))
 
 
@@ -75,17 +69,30 @@ def _union(spans: Iterable[LockSpan]) -> list[tuple[float, float]]:
     return merged
 
 
-def factor_of(rehearsal: Rehearsal, policy: Policy, number: int) -> float:
-    """How many times as long a statement takes in production: as many times as what it read, rewrote or changed has rows
-    there. What reads no rows takes as long as here.
+@remember_last
+def factors(rehearsal: Rehearsal, policy: Policy) -> Sequence[float]:
+    """For each statement how many times as long it takes in production: as many times as what it read, rewrote or changed has
+    rows there. What reads no rows takes as long as here.
     """
-    return max((policy.production.factor(table, rows) for table, rows in _worked_on(rehearsal, policy, number)), default=1.0)
+    found, changed_so_far = [], set[str]()
+    for statement in rehearsal.statements:
+        taken = {lock.relation for lock in statement.locks or () if lock.mode == _ROWS_CHANGE}
+        changed_so_far |= taken
+        # A lock that an earlier statement took is not told again.
+        changed = (taken or changed_so_far) if statement.rows_affected and policy.production.is_known else set()
+        worked_on = _worked_on(rehearsal, policy, statement, changed) if policy.production.is_known else ()
+        found.append(max((policy.production.factor(table, rows) for table, rows in worked_on), default=1.0))
+    return found
 
 
-def _worked_on(rehearsal: Rehearsal, policy: Policy, number: int) -> Iterator[tuple[str, int]]:
-    statement = rehearsal.statements[number]
+@remember_last
+def _longer(rehearsal: Rehearsal, policy: Policy) -> Sequence[tuple[StatementResult, float]]:
+    """The statements that take longer in production, and how many times."""
+    return [(s, factor) for s, factor in zip(rehearsal.statements, factors(rehearsal, policy), strict=True) if factor > 1]
+
+
+def _worked_on(rehearsal: Rehearsal, policy: Policy, statement: StatementResult, changed: set[str]) -> Iterator[tuple[str, int]]:
     tables = {scan.relation for scan in statement.scans} | {*statement.rewrites}
-    changed = _changed(rehearsal, number)
     for table in tables | changed:
         rows = rows_here(rehearsal, table)
         # A few rows, named one by one, are as few in production.
@@ -94,17 +101,6 @@ def _worked_on(rehearsal: Rehearsal, policy: Policy, number: int) -> Iterator[tu
         )
         if rows >= _FEWEST_ROWS_TO_PROJECT and not few:
             yield table, rows
-
-
-def _changed(rehearsal: Rehearsal, number: int) -> set[str]:
-    """The tables whose rows a statement may have changed. A lock that an earlier statement took is not told again."""
-    statements = rehearsal.statements
-    if not statements[number].rows_affected:
-        return set()
-    for taken in ((statements[number],), statements[:number]):
-        if found := {lock.relation for s in taken for lock in s.locks or () if lock.mode == _ROWS_CHANGE}:
-            return found
-    return set()
 
 
 def weight(wait: Wait, limit_ms: float) -> Severity:

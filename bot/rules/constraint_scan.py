@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import ConstraintChange, Finding, Rehearsal, Severity, StatementResult
-from bot.rules._seen import how_many, is_large, rows_in_production
+from bot.rules._seen import how_many, is_large, readers, rows_in_production
 from bot.rules._sql import not_null, not_valid, quoted
 from bot.rules._waits import who_waits
 from bot.rules.base import Policy, Rule
@@ -37,10 +37,10 @@ def _proofs(rehearsal: Rehearsal) -> Iterator[tuple[ConstraintChange, StatementR
     candidates = [c for c in rehearsal.constraints if c.validated and not c.refused and c.change in ("added", "changed")]
     certain: set[tuple[str, int]] = set()
     for constraint in sorted(candidates, key=lambda c: c.line is None):
-        readers = [s for s in rehearsal.statements if _reads_for(constraint, s)]
-        at_its_line = [s for s in readers if s.line == constraint.line]
+        proving = [s for s in readers(rehearsal).get(constraint.table, ()) if _reads_for(constraint, s)]
+        at_its_line = [s for s in proving if s.line == constraint.line]
         # A statement that names one constraint is not taken for the proof of another that no statement names.
-        others = [s for s in readers if (constraint.table, s.line) not in certain]
+        others = [s for s in proving if (constraint.table, s.line) not in certain]
         if at_its_line:
             certain.add((constraint.table, at_its_line[0].line))
         for statement in (at_its_line or others)[:1]:

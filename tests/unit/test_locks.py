@@ -45,9 +45,9 @@ def test_a_transaction_holds_what_it_took_until_its_end() -> None:
     held = Held()
     share, all_ = Taken("t", "ShareLock", 1), Taken("t", "AccessExclusiveLock", 1)
 
-    assert held.update([share], 10.0, 1) == (HeldLock("t", "ShareLock"),)
-    assert held.update([share, all_], 20.0, 2) == (HeldLock("t", "AccessExclusiveLock"),)
-    assert held.update([share], 30.0, 3) == ()  # a savepoint let go of it
+    assert held.update([share], [], 10.0, 1) == (HeldLock("t", "ShareLock"),)
+    assert held.update([all_], [], 20.0, 2) == (HeldLock("t", "AccessExclusiveLock"),)
+    assert held.update([], [all_], 30.0, 3) == ()  # a savepoint let go of it
     held.release(50.0)
 
     assert [(s.mode, s.began_ms, s.ended_ms, s.line) for s in held.spans] == [
