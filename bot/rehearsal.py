@@ -10,6 +10,7 @@ import psycopg
 
 from bot import diff
 from bot.applying import Applied, Limits, apply
+from bot.clones.lookout import Lookout
 from bot.dependents import Lines, dependents, lines_of_tables, names_gone
 from bot.errors import CloneError
 from bot.model import (
@@ -38,7 +39,7 @@ from bot.words import last_part
 def rehearse(
     migration: Migration,
     connection: psycopg.Connection,
-    observe: Callable[[], psycopg.Connection],
+    lookout: Lookout,
     before: Snapshot,
     ledger: Ledger,
     limits: Limits,
@@ -46,21 +47,22 @@ def rehearse(
 ) -> tuple[Rehearsal, Snapshot]:
     """Runs a migration on `connection` and reports it; gives the snapshot after it too.
 
-    `observe` opens another connection to the same clone, for looking: one watches while the migration runs, which may end it or
-    lock it out, and a fresh one looks afterwards. `before` is the clone's snapshot; `ledger` knows what its tables held. The
-    connection is left outside any transaction.
+    `lookout` has other connections to the same clone, for looking: one watches while the migration runs, which may end it or
+    lock it out. `before` is the clone's snapshot; `ledger` knows what its tables held. The connection is left outside any
+    transaction.
     """
-    with progress.step(f"rehearse {migration.path}"), observe() as watcher:
+    with progress.step(f"rehearse {migration.path}"):
+        watcher = lookout.one()
         since_xid, used = next_xid(watcher), usage(watcher)
         done = apply(migration, connection, watcher, limits, before)
-    with observe() as observer:
-        uses = usage(observer)
-        after = take_snapshot(observer)
-        with progress.step(f"count what {migration.path} touched", only_if_long=True):
-            touched = diff.touched(before, after)
-            if HIDES_ITS_TRACES.search(migration.text):
-                touched = before.tables.keys() | after.tables.keys()
-            facts = _facts(observer, _Change(before, after, touched, since_xid), ledger, limits, done)
+    observer = lookout.one()
+    uses = usage(observer)
+    after = take_snapshot(*lookout.two())
+    with progress.step(f"count what {migration.path} touched", only_if_long=True):
+        touched = diff.touched(before, after)
+        if HIDES_ITS_TRACES.search(migration.text):
+            touched = before.tables.keys() | after.tables.keys()
+        facts = _facts(observer, _Change(before, after, touched, since_xid), ledger, limits, done)
     run = done.run
     rehearsal = Rehearsal(
         path=migration.path,
@@ -92,7 +94,7 @@ def rehearse(
 def catch_up(
     migrations: Sequence[Migration],
     connect: Callable[[Migration], psycopg.Connection],
-    observe: Callable[[], psycopg.Connection],
+    lookout: Lookout,
     before: Snapshot,
     ledger: Ledger,
     limits: Limits,
@@ -109,13 +111,12 @@ def catch_up(
                 why="A rehearsal in the journal was to be continued, and the migration does not do the same each time.",
                 advice="Rehearse anew: `rerun: force`.",
             )
-    with observe() as observer:
-        after = take_snapshot(observer)
-        touched = diff.touched(before, after) | diff.altered_columns(before, after).keys()
-        if any(HIDES_ITS_TRACES.search(migration.text) for migration in migrations):
-            touched = before.tables.keys() | after.tables.keys()
-        there = sorted(touched & after.tables.keys())
-        ledger.after({oid: count_table(observer, after.tables[oid], after.columns.of(oid)) for oid in there})
+    after = take_snapshot(*lookout.two())
+    touched = diff.touched(before, after) | diff.altered_columns(before, after).keys()
+    if any(HIDES_ITS_TRACES.search(migration.text) for migration in migrations):
+        touched = before.tables.keys() | after.tables.keys()
+    there = sorted(touched & after.tables.keys())
+    ledger.after({oid: count_table(lookout.one(), after.tables[oid], after.columns.of(oid)) for oid in there})
     return after
 
 

@@ -17,6 +17,7 @@ from bot import dumps, seeds
 from bot.applying import Limits, apply
 from bot.clones import Clone, Provider
 from bot.clones.embedded import SEED, EmbeddedProvider
+from bot.clones.lookout import Lookout
 from bot.clones.session import Session
 from bot.errors import CloneError, RehearsalError, SeedError
 from bot.further import Further
@@ -388,15 +389,18 @@ def rehearse_all(
     def look() -> psycopg.Connection:
         return provider.observe(clone)
 
-    with look() as observer:
-        snapshot = take_snapshot(observer)
-    ledger = Ledger(snapshot, provider.open_seed)
-    with Session(lambda: provider.connect(clone)) as session, Shadow(migrations, provider, limits, progress) as shadow:
+    with (
+        Lookout(look) as lookout,
+        Session(lambda: provider.connect(clone)) as session,
+        Shadow(migrations, provider, limits, progress) as shadow,
+    ):
+        snapshot = take_snapshot(*lookout.two())
+        ledger = Ledger(snapshot, provider.open_seed)
         further = Further(provider, clone, shadow, progress, trials=settings.way_back)
         if known:
             with progress.step(f"apply {count(len(known), 'migration')} rehearsed before"):
                 before = migrations[: len(known)]
-                snapshot = catch_up(before, session.for_file, look, snapshot, ledger, limits)
+                snapshot = catch_up(before, session.for_file, lookout, snapshot, ledger, limits)
         for number, migration in enumerate(migrations[len(known) :], start=len(known)):
             if failed:
                 yield _skipped(migration)
@@ -404,7 +408,7 @@ def rehearse_all(
             connection = session.for_file(migration)
             earlier, held = snapshot, ledger.copy()
             try:
-                rehearsal, snapshot = rehearse(migration, connection, look, earlier, ledger, limits, progress)
+                rehearsal, snapshot = rehearse(migration, connection, lookout, earlier, ledger, limits, progress)
                 if rehearsal.outcome is Outcome.APPLIED:
                     done = Done(number, migration, rehearsal, earlier, snapshot, held, ledger, look)
                     rehearsal = further.look_into(done)
