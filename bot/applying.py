@@ -281,6 +281,7 @@ def _result(
         indexes=facts.indexes,
         notices=facts.notices,
         lock_timeout_ms=facts.lock_timeout_ms,
+        statement_timeout_ms=facts.statement_timeout_ms,
     )
 
 

@@ -169,8 +169,8 @@ class Notice:
 class StatementResult:
     """One statement that was run. `sql` has its literals replaced; `rows_affected` is None where the command has no such
     count; `locks` is None where they could not be read. `began_ms` is on the migration's clock. `rewrites` are the relations
-    whose rows it wrote into another file; `lock_timeout_ms` was in force when it took a lock that others wait for (0: none; None:
-    it took no such lock, or it could not be asked).
+    whose rows it wrote into another file; `lock_timeout_ms` and `statement_timeout_ms` were in force when it took a lock that
+    others wait for (0: none; None: it took no such lock, or it could not be asked).
     """
 
     line: int
@@ -185,6 +185,7 @@ class StatementResult:
     indexes: tuple[IndexWork, ...] = ()
     notices: tuple[Notice, ...] = ()
     lock_timeout_ms: int | None = None
+    statement_timeout_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

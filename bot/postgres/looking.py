@@ -51,10 +51,11 @@ class TableState:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The answer: tables by OID, and the `lock_timeout` in force (0: none)."""
+    """The answer: tables by OID, and the timeouts in force (0: none)."""
 
     tables: Mapping[int, TableState]
     lock_timeout_ms: int | None
+    statement_timeout_ms: int | None
 
 
 def look(connection: psycopg.Connection, oids: Iterable[int]) -> Look | None:
@@ -62,7 +63,7 @@ def look(connection: psycopg.Connection, oids: Iterable[int]) -> Look | None:
     `statement_timeout` of the migration's own may be shorter than the question).
     """
     listed = ", ".join(str(int(oid)) for oid in sorted(oids))
-    questions = ["SHOW lock_timeout"]
+    questions = ["SHOW lock_timeout", "SHOW statement_timeout"]
     if listed:
         questions += [_STATE.format(oids=listed), _INDEXES.format(oids=listed)]
     in_block = connection.info.transaction_status is TransactionStatus.INTRANS
@@ -88,17 +89,17 @@ def _results(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[list[tuple[Any, ..
 
 
 def _answer(results: list[list[tuple[Any, ...]]], *, with_tables: bool) -> Look:
-    timeout_ms = milliseconds(results[0][0][0])
+    timeouts_ms = milliseconds(results[0][0][0]), milliseconds(results[1][0][0])
     if not with_tables:
-        return Look({}, timeout_ms)
+        return Look({}, *timeouts_ms)
     indexes: dict[int, dict[int, tuple[str, int | None]]] = {}
-    for table, oid, name, filenode in results[2]:
+    for table, oid, name, filenode in results[3]:
         indexes.setdefault(table, {})[oid] = (name, filenode)
     tables = {
         oid: TableState(filenode, size or 0, scans, rows_read, indexes.get(oid, {}))
-        for oid, filenode, size, scans, rows_read in results[1]
+        for oid, filenode, size, scans, rows_read in results[2]
     }
-    return Look(tables, timeout_ms)
+    return Look(tables, *timeouts_ms)
 
 
 def milliseconds(setting: str) -> int | None:

@@ -48,6 +48,7 @@ class Facts:
     indexes: tuple[IndexWork, ...] = ()
     notices: tuple[Notice, ...] = ()
     lock_timeout_ms: int | None = None
+    statement_timeout_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -242,6 +243,7 @@ class Watch:
             indexes=tuple(indexes),
             notices=tuple(self._notices),
             lock_timeout_ms=looked.lock_timeout_ms if asks_timeout else None,
+            statement_timeout_ms=looked.statement_timeout_ms if asks_timeout else None,
         )
 
     def _rows_scanned(self, oid: int, state: TableState) -> int:

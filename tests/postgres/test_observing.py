@@ -172,17 +172,24 @@ def test_a_lock_let_go_by_a_savepoint_ends_there(stage: Stage) -> None:
     assert lock.held_ms < 150
 
 
-# text -> the lock_timeout in force when each statement took a lock that others wait for
+# text -> lock_timeout and statement_timeout in force when each statement took a lock that others wait for
 TIMEOUTS = {
-    "ALTER TABLE t ADD c int": [0],
-    "SET lock_timeout = '2s'; ALTER TABLE t ADD c int; SELECT 1": [None, 2000, None],
-    "SET LOCAL lock_timeout = '1min'; LOCK TABLE t; UPDATE parent SET id = id": [None, 60_000, None],
+    "ALTER TABLE t ADD c int": [(0, 0)],
+    "SET lock_timeout = '2s'; ALTER TABLE t ADD c int; SELECT 1": [None, (2000, 0), None],
+    "SET LOCAL lock_timeout = '1min'; SET statement_timeout = '1h'; LOCK TABLE t; UPDATE parent SET id = id": [
+        None,
+        None,
+        (60_000, 3_600_000),
+        None,
+    ],
 }
 
 
 @pytest.mark.parametrize("text", TIMEOUTS)
-def test_the_lock_timeout_in_force(stage: Stage, text: str) -> None:
-    assert [s.lock_timeout_ms for s in watched(stage, text).statements] == TIMEOUTS[text]
+def test_the_timeouts_in_force(stage: Stage, text: str) -> None:
+    found = [(s.lock_timeout_ms, s.statement_timeout_ms) for s in watched(stage, text).statements]
+
+    assert found == [expected or (None, None) for expected in TIMEOUTS[text]]
 
 
 # What the migration does to its own session must not be changed by our looking, nor hide anything from it.
