@@ -25,6 +25,8 @@ from psycopg import sql
 from psycopg.errors import InternalError_
 from psycopg.rows import class_row
 
+from bot.words import last_part, parts_of
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -186,7 +188,7 @@ class _Packed(NamedTuple):
         named = f"CONSTRAINT {self.constraint}" if self.constraint else None
         words = (named, "NOT NULL", self.inheritance, "NOT VALID" if self.not_null == 2 else None)
         constraint = " ".join(filter(None, words)) if self.not_null else ""
-        name = unquoted(self.quoted)[0]
+        name = last_part(self.quoted)
         not_null = self.not_null == 1
         return Column(table_oid, self.number, name, self.quoted, definition, not_null, constraint, self.options or "", self.type)
 
@@ -266,16 +268,16 @@ class Constraints(Mapping[tuple[int, str, str], Constraint]):
         return (table and (table.name, table.root), self._rows.get(oid), self._columns.packs.get(oid))
 
     def _make(self, table: Table) -> Iterator[Constraint]:
-        schema, relation = unquoted(table.name)
+        schema, relation = parts_of(table.name)
         place = (table.oid, table.name, schema, relation)
         quoted = {c.number: c.quoted for c in self._columns.of(table.oid)}
         for row in self._rows.get(table.oid, ()):
             if isinstance(row, _Declared):
                 columns = [quoted[int(n)] for n in (row.numbers or "").split() if int(n) in quoted]
-                oid, kind, name = row.index_oid if row.type in "pux" else row.oid, _KINDS[row.type], unquoted(row.name)[0]
+                oid, kind, name = row.index_oid if row.type in "pux" else row.oid, _KINDS[row.type], last_part(row.name)
                 yield Constraint(oid, *place, None, name, kind, row.validated, row.definition, columns, bare_index=False)
             else:
-                name, columns = unquoted(row.own_name)[0], row.unique_columns or []
+                name, columns = last_part(row.own_name), row.unique_columns or []
                 yield Constraint(row.oid, *place, None, name, "unique", row.valid, row.definition, columns, bare_index=True)
         if table.root != table.oid:
             yield Constraint(table.oid, *place, None, relation, "partition bounds", True, "", [], bare_index=False)
@@ -303,7 +305,7 @@ _NAMED = re.compile(r'CONSTRAINT ("(?:[^"]|"")*"|\S+) ')
 
 def _not_null_name(column: Column) -> str:
     named = _NAMED.match(column.constraint)
-    return unquoted(named[1])[0] if named else column.name
+    return last_part(named[1]) if named else column.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,14 +317,6 @@ class Snapshot:
     indexes: Mapping[int, Index] = field(default_factory=dict)
     constraints: Constraints = field(default_factory=Constraints)
     objects: Mapping[str, Object] = field(default_factory=dict)
-
-
-_IDENTIFIER = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
-
-
-def unquoted(name: str) -> list[str]:
-    """The parts of a qualified name, without quotes."""
-    return [m[2] or m[1].replace('""', '"') for m in _IDENTIFIER.finditer(name)]
 
 
 @functools.cache
