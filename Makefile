@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench format clean help
+.PHONY: demo test lint bench bench-observing format clean help
 
 help:
 	@echo "make demo   a shop database of 1.3 million rows, and a pull request of five migrations rehearsed on it"
 	@echo "make test   every test, against a real PostgreSQL"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  what the journal costs, measured here (about five minutes; ARGS=--quick: about 20 s)"
+	@echo "make bench-observing  what watching a migration costs beside psql (about ten minutes; ARGS=--quick: about 30 s)"
 
 $(VENV)/demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +37,9 @@ lint: $(VENV)/dev
 
 bench: $(VENV)/dev
 	@$(BIN)/python -m bench.journal $(ARGS)
+
+bench-observing: $(VENV)/dev
+	@$(BIN)/python -m bench.observing $(ARGS)
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
