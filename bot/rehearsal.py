@@ -72,7 +72,7 @@ def rehearse(
         transaction=done.transaction,
         duration_ms=round(run.now_ms(), 3) if run else 0.0,
         wal_bytes=uses.wal - used.wal if not done.error else None,
-        disk_bytes=uses.disk_bytes - used.disk_bytes if not done.error else None,
+        disk_bytes=after.disk_bytes - before.disk_bytes if not done.error else None,
         temp_bytes=uses.temp_bytes - used.temp_bytes if not done.error else None,
         error=done.error,
         statements=tuple(replace(r, sql=redacted(r.sql)) for r in run.results) if run else (),

@@ -14,9 +14,7 @@ from psycopg import sql
 from bot.model import KeyUse
 
 _USAGE = """
-SELECT pg_catalog.pg_current_wal_insert_lsn()::text,
-       pg_catalog.pg_database_size(d.oid),
-       pg_catalog.pg_stat_get_db_temp_bytes(d.oid)
+SELECT pg_catalog.pg_current_wal_insert_lsn()::text, pg_catalog.pg_stat_get_db_temp_bytes(d.oid)
 FROM pg_catalog.pg_database AS d
 WHERE d.datname = pg_catalog.current_database()
 """
@@ -67,19 +65,18 @@ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND l.lanname NO
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How far the server's log (WAL) has come, how large the database is, what it has written to temporary files."""
+    """How far the server's log (WAL) has come, and what the database has written to temporary files."""
 
     wal: int
-    disk_bytes: int
     temp_bytes: int
 
 
 def usage(observer: psycopg.Connection) -> Usage:
-    """Asks for it: a directory is read for the size."""
+    """Asks for it."""
     row = observer.execute(_USAGE).fetchone()
     assert row is not None  # noqa: S101  the database we are connected to
     high, _, low = row[0].partition("/")  # "16/B374D848": two halves of 64 bits (manual, pg_lsn)
-    return Usage((int(high, 16) << 32) + int(low, 16), row[1], row[2])
+    return Usage((int(high, 16) << 32) + int(low, 16), row[1])
 
 
 def indexed(observer: psycopg.Connection, oids: Iterable[int]) -> Mapping[int, bool]:

@@ -310,13 +310,16 @@ def _not_null_name(column: Column) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The catalog at one moment. `objects` holds, by their id, all that has a definition but columns."""
+    """The catalog at one moment. `objects` holds, by their id, all that has a definition but columns; `disk_bytes` is the size of
+    the database.
+    """
 
     tables: Mapping[int, Table] = field(default_factory=dict)
     columns: Columns = field(default_factory=Columns)
     indexes: Mapping[int, Index] = field(default_factory=dict)
     constraints: Constraints = field(default_factory=Constraints)
     objects: Mapping[str, Object] = field(default_factory=dict)
+    disk_bytes: int = 0
 
 
 @functools.cache
@@ -357,7 +360,7 @@ _Told = dict[str, list[tuple[Any, ...]]]
 # Two halves that take about as long as each other.
 _HALVES = (
     ("indexes", "constraint_definitions", "routines", "attached", "rarities", "subscriptions"),
-    ("tables", "columns", "relations", "types", "remarks", "members"),
+    ("tables", "columns", "relations", "types", "remarks", "members", "size"),
 )
 
 
@@ -399,6 +402,7 @@ def _made_of(told: _Told, declared: Sequence[_Declared], indexes: Sequence[_Inde
         {i.oid: Index(*i[:7]) for i in indexes if i.parent is None},
         Constraints(tables, columns, declared, indexes),
         _own(objects, {row[0] for row in told["members"]}),
+        disk_bytes=told["size"][0][0],
     )
 
 
