@@ -9,6 +9,7 @@ from bot.rules.base import Policy, Rule
 from bot.words import count, name, relation
 
 _MOST_NAMED = 3
+_KINDS = {"column order": "the order of columns in"}
 
 
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
@@ -46,11 +47,11 @@ def _wrong(rehearsal: Rehearsal, down: Down) -> Iterator[str]:
 
 def _named(differences: tuple[SchemaChange, ...]) -> str:
     """The first differences, tables before what is in them; what belongs to a table that came or went is told with it."""
-    how = {"added": "is left", "dropped": "is missing", "changed": "is another", "renamed": "has another name"}
+    how = {"added": "is left", "dropped": "is missing", "changed": "differs", "renamed": "has another name"}
     tables = [d for d in differences if d.kind == "table"]
     whole = {d.name for d in tables}
     others = [d for d in differences if d.kind != "table" and d.name not in whole and not _is_in(d.name, whole)]
-    told = [f"{d.kind} {name(relation(d.name))} {how.get(d.change, d.change)}" for d in (*tables, *others)]
+    told = [f"{_KINDS.get(d.kind, d.kind)} {name(relation(d.name))} {how.get(d.change, d.change)}" for d in (*tables, *others)]
     more = len(told) - _MOST_NAMED
     return ", ".join(told[:_MOST_NAMED] or ["it differs"]) + (f", and {more} more" if more > 0 else "")
 

@@ -417,6 +417,9 @@ def test_values_behind_a_changed_type(stage: Stage, how: str, second: bool) -> N
 
 # migrations -> (table, column, values changed, rows compared) of the last one
 MORE_TYPES = {
+    "no rows, and no key": (
+        ["CREATE TABLE n (a text);", "ALTER TABLE n ALTER a TYPE int USING a::int;"], [("public.n", "a", 0, None)],
+    ),
     "no key": (["ALTER TABLE keyless ALTER a TYPE varchar(3) USING left(a, 3);"], [("public.keyless", "a", None, None)]),
     "a unique index": (["ALTER TABLE uniq ALTER n TYPE numeric(6, 2);"], [("public.uniq", "n", 1, 3)]),
     "the key itself": (["ALTER TABLE uniq ALTER code TYPE varchar(9) USING code;"], [("public.uniq", "code", None, None)]),
