@@ -21,7 +21,7 @@ from bot.postgres.catalog import Snapshot
 from bot.postgres.violations import broken_at_commit, diagnose
 from bot.postgres.watch import Facts, Watch
 from bot.sql import BOM, Script, Statement, split
-from bot.words import without_values
+from bot.words import said_by, without_values
 
 # Statements that can fail on existing rows are run behind a savepoint, so that afterwards the rows can be counted in the state
 # the statement met. Others are not: an enum value may not be used in the transaction that added it unless the type was
@@ -277,6 +277,7 @@ def _result(
         error=error,
         began_ms=round(began_ms, 3),
         rewrites=facts.rewrites,
+        emptied=facts.emptied,
         scans=facts.scans,
         indexes=facts.indexes,
         notices=facts.notices,
@@ -395,16 +396,18 @@ def _sql_error(error: psycopg.Error, statement: Statement, limits: Limits, *, ex
 
 
 def message_of(error: psycopg.Error, sql: str = "") -> str:
-    """PostgreSQL's own message, without what may be a row's value: whatever a data exception (class 22) quotes, and what an
-    error of a cast to a name (`…::regclass`) quotes that the statement does not say itself.
+    """PostgreSQL's own message, without what may be a row's value: whatever a data exception (class 22) quotes; of what others
+    quote, what neither the statement says nor the catalog names; of what a migration RAISEs, what the statement does not say.
     """
-    message = error.diag.message_primary or str(error).strip() or type(error).__name__
+    diag = error.diag
+    message = diag.message_primary or str(error).strip() or type(error).__name__
     state = error.sqlstate or ""
     if state.startswith("22"):
         return without_values(message)
-    if state in ("42P01", "42704", "42883", "3F000"):
-        return re.sub(r'"([^"]*)"', lambda found: found[0] if found[1].split(".")[-1].lower() in sql.lower() else '"…"', message)
-    return message
+    if state.startswith("P0"):
+        return message if message in sql else " ".join(word if word in sql else "…" for word in message.split())
+    names = (diag.schema_name, diag.table_name, diag.column_name, diag.constraint_name, diag.datatype_name)
+    return said_by(" ".join((sql, *filter(None, names))), message)
 
 
 def _end_everything(connection: psycopg.Connection) -> None:

@@ -10,6 +10,7 @@ from bot.words import last_part, parts_of
 
 _WORD = re.compile(r"\w+")
 _RELATIONS = ("table", "view", "materialized view", "foreign table")
+_CAUSES = ("table", "foreign table", "column", "sequence", "type", "domain", "function")
 _GOES_WITH = ("view", "materialized view", "function", "procedure", "aggregate", "policy", "trigger", "rule")
 
 
@@ -43,12 +44,21 @@ def dependents(schema: Sequence[SchemaChange], still_named: Iterable[tuple[str, 
     gone = names_gone(schema)
     lines = {name: said.of(last_part(name)) for name in gone}
     found = [Dependent("function", function, "names", what, lines.get(what)) for function, what in still_named]
-    cause = next((name for name in gone if lines[name] is not None), next(iter(gone), None))
+    causes = [c.name for c in schema if c.change == "dropped" and c.kind in _CAUSES]
+    lines |= {cause: said.of(last_part(cause)) for cause in causes if cause not in lines}
+    ordered = [*gone, *(cause for cause in causes if cause not in gone)]
+    cause = next((name for name in ordered if lines[name] is not None), next(iter(ordered), None))
     for change in schema:
         by_cascade = change.change == "dropped" and change.kind in _GOES_WITH and said.of(_bare(change)) is None
-        if by_cascade and cause:
+        if by_cascade and cause and cause != change.name:
             found.append(Dependent(change.kind, change.name, "dropped", cause, lines[cause]))
+        if cause and _loses_its_default(change) and said.of(last_part(change.name)) is None:
+            found.append(Dependent("default", change.name, "dropped", cause, lines[cause]))
     return tuple(found)
+
+
+def _loses_its_default(change: SchemaChange) -> bool:
+    return change.kind == "column" and " DEFAULT " in (change.before or "") and " DEFAULT " not in (change.after or " DEFAULT ")
 
 
 def _bare(change: SchemaChange) -> str:
@@ -57,21 +67,27 @@ def _bare(change: SchemaChange) -> str:
 
 
 class Lines:
-    """Which statement says a name first. A migration may have thousands of both."""
+    """Which statement says a name first. One without a count of rows comes before others, as what is made or dropped is said by
+    one that changes the schema. A migration may have thousands of statements, and of names.
+    """
 
     def __init__(self, statements: Sequence[StatementResult]) -> None:
-        self._statements = statements
-        self._words: dict[str, int] = {}
-        for statement in statements:
-            for word in _WORD.findall(statement.sql.lower()):
-                self._words.setdefault(word, statement.line)
+        self._statements = sorted(statements, key=lambda s: s.rows_affected is not None)
+        self._words: dict[str, list[int]] = {}
+        for number, statement in enumerate(self._statements):
+            for word in set(_WORD.findall(statement.sql.lower())):
+                self._words.setdefault(word, []).append(number)
 
-    def of(self, name: str) -> int | None:
-        """The line; None if PostgreSQL made the name up, or a statement made it at run time."""
+    def of(self, *names: str) -> int | None:
+        """The line that says all of these; None if PostgreSQL made a name up, or a statement made it at run time."""
+        numbers = set.intersection(*(set(self._saying(name)) for name in names))
+        return self._statements[min(numbers)].line if numbers else None
+
+    def _saying(self, name: str) -> Sequence[int]:
         if _WORD.fullmatch(name):
-            return self._words.get(name.lower())
+            return self._words.get(name.lower(), ())
         whole = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
-        return next((statement.line for statement in self._statements if whole.search(statement.sql)), None)
+        return [number for number, statement in enumerate(self._statements) if whole.search(statement.sql)]
 
 
 def lines_of_tables(statements: Iterable[StatementResult]) -> Mapping[str, int]:

@@ -24,6 +24,9 @@ __all__ = [
 ]
 
 
+_KINDS = {"p": "partitioned table", "m": "materialized view"}
+
+
 def roots(snapshot: Snapshot) -> dict[int, list[Table]]:
     """The tables that are reported, each with the relations that hold its rows: a partitioned table with its partitions."""
     found: dict[int, list[Table]] = {}
@@ -88,6 +91,7 @@ def table_changes(
                 bytes_after=now.bytes if now else None,
                 rewritten=_rewritten(old.get(oid, []), new.get(oid, [])),
                 line=lines.get(before.tables[oid].name if oid in before.tables else table.name),
+                kind=_KINDS.get(table.kind, "table"),
             )
         )
     return tuple(changes)
@@ -130,7 +134,8 @@ def column_nulls(
     changes = []
     # A new table's columns are all new, a dropped one's all gone: its row tells.
     there = sorted((counted[0].keys() | counted[1].keys()) & before.tables.keys() & after.tables.keys())
-    for key in (key for oid in there for key in _keys(before, after, oid)):
+    kept = (oid for oid in there if before.tables[oid].kind != "m")  # what a materialised view holds is nobody's data
+    for key in (key for oid in kept for key in _keys(before, after, oid)):
         oid, number = key
         nulls_before, values_before = _nulls(counted[0].get(oid) if key in before.columns else None, number)
         nulls_after, values_after = _nulls(counted[1].get(oid) if key in after.columns else None, number)

@@ -169,8 +169,9 @@ class Notice:
 class StatementResult:
     """One statement that was run. `sql` has its literals replaced; `rows_affected` is None where the command has no such
     count; `locks` is None where they could not be read. `began_ms` is on the migration's clock. `rewrites` are the relations
-    whose rows it wrote into another file; `lock_timeout_ms` and `statement_timeout_ms` were in force when it took a lock that
-    others wait for (0: none; None: it took no such lock, or it could not be asked).
+    whose rows it wrote into another file, `emptied` those that it gave an empty one (TRUNCATE). `lock_timeout_ms` and
+    `statement_timeout_ms` were in force when it took a lock that others wait for (0: none; None: it took no such lock, or it
+    could not be asked).
     """
 
     line: int
@@ -181,6 +182,7 @@ class StatementResult:
     error: SqlError | None = None
     began_ms: float = 0.0
     rewrites: tuple[str, ...] = ()
+    emptied: tuple[str, ...] = ()
     scans: tuple[Scan, ...] = ()
     indexes: tuple[IndexWork, ...] = ()
     notices: tuple[Notice, ...] = ()
@@ -208,7 +210,7 @@ class RelationLock:
     """The strongest lock the migration held on a relation that existed before, from the start of the statement that took it
     to the end of its transaction, and what that keeps others from: "reads", "writes". `reads_blocked_ms` and
     `writes_blocked_ms` sum all the migration's locks on the relation, moments with two of them counted once. `rows`: in the
-    table, before the migration.
+    table, before the migration; `kind`: table, partitioned table, materialized view, view, foreign table, sequence.
     """
 
     relation: str
@@ -219,6 +221,7 @@ class RelationLock:
     reads_blocked_ms: float = 0.0
     writes_blocked_ms: float = 0.0
     rows: int | None = None
+    kind: str = "table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +240,7 @@ class TableChange:
     bytes_after: int | None
     rewritten: bool
     line: int | None = None  # the statement that most likely did it
+    kind: str = "table"  # or partitioned table, materialized view
 
 
 @dataclass(frozen=True, slots=True)

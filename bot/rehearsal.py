@@ -27,7 +27,7 @@ from bot.model import (
     TableChange,
 )
 from bot.postgres.afterwards import functions_naming, indexed, keys, usage
-from bot.postgres.catalog import Snapshot, read_constraints, take_snapshot
+from bot.postgres.catalog import Constraint, Snapshot, read_constraints, take_snapshot
 from bot.postgres.counts import Counts, Ledger, count_table, next_xid
 from bot.postgres.locks import strongest
 from bot.postgres.violations import count_violations
@@ -77,7 +77,7 @@ def rehearse(
         error=done.error,
         statements=tuple(replace(r, sql=redacted(r.sql)) for r in run.results) if run else (),
         statements_total=len(done.script.statements),
-        locks=strongest(run.watch.spans(), facts.rows_before) if run else (),
+        locks=strongest(run.watch.spans(), facts.rows_before, run.watch.kinds) if run else (),
         lock_spans=run.watch.spans() if run else (),
         tables=facts.tables,
         columns=facts.columns,
@@ -191,8 +191,15 @@ def _constraints(observer: psycopg.Connection, change: _Change, limits: Limits, 
             counted = count_violations(observer, constraint, limit_ms=limits.count_ms, default_path=True)
         one = diff.constraint_change(constraint, how, counted.violations if counted else None, counted.rows if counted else None)
         index = has_index.get(constraint.oid) if constraint.kind == "foreign key" else None
-        told.append(replace(one, line=said.of(constraint.name), indexed=index))
+        told.append(replace(one, line=said.of(constraint.name) or _line_of_columns(constraint, how, said), indexed=index))
     return tuple(told)
+
+
+def _line_of_columns(constraint: Constraint, how: str, said: Lines) -> int | None:
+    """A constraint that PostgreSQL named itself: the statement that says its table and its columns."""
+    if how != "added" or not constraint.columns:
+        return None
+    return said.of(last_part(constraint.table_name), *(last_part(column) for column in constraint.columns))
 
 
 def _locked(spans: Iterable[LockSpan]) -> set[str]:

@@ -173,7 +173,10 @@ def headline(report: Report) -> str:
         return "The rehearsal could not be done: " + (report.error[0] if report.error else "unknown reason")
     if errors:
         failed = sum(m.outcome is Outcome.FAILED for m in report.migrations)
-        return f"{failed} of {count(total, 'migration')} would fail: {errors[0].message}"
+        if failed:
+            return f"{failed} of {count(total, 'migration')} would fail: {errors[0].message}"
+        paths = {f.path for f in errors}
+        return f"{len(paths)} of {count(total, 'migration')} should not be merged as it is: {errors[0].message}"
     if warnings:
         more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
         return f"{count(total, 'migration')} rehearsed: {warnings[0].message}{more}" if total else warnings[0].message
@@ -361,7 +364,7 @@ def wait_cell(migration: Rehearsal, style: str = "markdown") -> str:
     if len(blocking) > 2:
         parts.append(f"{len(blocking) - 2} more")
     if any(s.locks is None and s.error is None for s in migration.statements):
-        parts.append("not read outside a transaction")
+        parts.append("not all seen")
     return ", ".join(parts) or "–"
 
 

@@ -33,6 +33,7 @@ WHERE a.attrelid = pg_catalog.to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdr
 """
 _INTEGERS = ("smallint", "integer", "bigint")
 _VARCHAR = re.compile(r"character varying(?:\((\d+)\))?")
+_TEXTS = ("text", "character varying", "character", "citext")
 _COMPARED_AS = {"json": "jsonb"}  # json tells spaces apart, which mean nothing, and has no equality
 # How a new value is looked at as if it were of the old type, from the nearest to the farthest: by a cast, through its text, and
 # where the old type has no equality, by the texts that it gives them; `gone`: the old type is there no more.
@@ -92,10 +93,13 @@ def type_changes(done: Done, shadow: Shadow, limit_ms: int) -> tuple[TypeChange,
 
 
 def _changed(done: Done, oid: int) -> dict[int, tuple[str, str]]:
-    """The columns of a table whose type is another one, by number: the old and the new."""
-    was = {column.number: column.type for column in done.before.columns.of(oid)}
-    now = {column.number: column.type for column in done.after.columns.of(oid)}
-    return {number: (was[number], now[number]) for number in was.keys() & now.keys() if was[number] != now[number]}
+    """The columns of a table whose type is another one, maybe of the same name, by number: the old and the new."""
+    was = {column.number: column for column in done.before.columns.of(oid)}
+    return {
+        column.number: (was[column.number].type, column.type)
+        for column in done.after.columns.of(oid)
+        if column.number in was and (was[column.number].type, was[column.number].type_oid) != (column.type, column.type_oid)
+    }
 
 
 def _line(rehearsal: Rehearsal, column: str) -> int | None:
@@ -214,6 +218,8 @@ def _bring(old: psycopg.Connection, new: psycopg.Connection, table: _Table) -> N
 
 def _count(new: psycopg.Connection, table: _Table, number: int, was: ColumnType, now: ColumnType) -> tuple[int, int] | None:
     """Rows compared and values that differ, in the first way that there is; None if there is none."""
+    if was.base.startswith(_TEXTS) and now.base in ("json", "jsonb"):
+        return _as_json(new, table, number, now)
     kind = _COMPARED_AS.get(was.base, was.base)
     column = f"n.{table.columns[number][1]}"
     for left, right in _WAYS:
@@ -228,6 +234,16 @@ def _count(new: psycopg.Connection, table: _Table, number: int, was: ColumnType,
         except errors.DataError:
             return _try(new, table, f"pg_temp.rehearsal_differs({column}, o.v{number})", _guard(differs, now))
     return None
+
+
+def _as_json(new: psycopg.Connection, table: _Table, number: int, now: ColumnType) -> tuple[int, int]:
+    """Blanks and the order of keys in a JSON text mean nothing. A text that is no JSON became something that it did not say."""
+    differs = "({new})::jsonb IS DISTINCT FROM ({old})::jsonb"
+    column = f"n.{table.columns[number][1]}"
+    try:
+        return _try(new, table, differs.format(new=column, old=f"o.v{number}"))
+    except errors.DataError:
+        return _try(new, table, f"pg_temp.rehearsal_differs({column}, o.v{number})", _guard(differs, now))
 
 
 def _differs(left: str, right: str, kind: str, *, texts: bool) -> str:

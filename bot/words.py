@@ -29,6 +29,18 @@ def without_values(message: str) -> str:
     return re.sub(r'".*"|".*$', "…", message, flags=re.DOTALL)
 
 
+def said_by(text: str, message: str) -> str:
+    """A message without what it quotes, or calls a function, unless a text says it: a name that was put together at run time may
+    be a row's value.
+    """
+    lower = text.lower()
+
+    def shown(found: re.Match[str]) -> str:
+        return found[0] if last_part(found["quoted"] or found["called"]).lower() in lower else "…"
+
+    return re.sub(r'"(?P<quoted>[^"]*)"|(?<=function )(?P<called>[^\s(]+)(?=\()', shown, message)
+
+
 def name(text: str) -> str:
     """A name inside a message: the renderer shows what stands between backticks as code, so a name may hold none itself."""
     return "`" + text.replace("`", "ˋ") + "`"

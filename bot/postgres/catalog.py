@@ -61,6 +61,7 @@ class Column:
     constraint: str = ""
     options: str = ""
     type: str = ""
+    type_oid: int = 0
 
     @property
     def whole(self) -> str:
@@ -155,7 +156,7 @@ class Columns(Mapping[tuple[int, int], Column]):
     def _of(self, table_oid: int) -> dict[tuple[int, int], Column]:
         if table_oid not in self._read:
             rows = json.loads(self.packs.get(table_oid, "[]"))
-            self._read[table_oid] = {(table_oid, row[0]): _Packed._make(row).column(table_oid) for row in rows}
+            self._read[table_oid] = {(table_oid, row[0]): _Packed(*row).column(table_oid) for row in rows}
         return self._read[table_oid]
 
     def __getitem__(self, key: tuple[int, int]) -> Column:
@@ -181,6 +182,7 @@ class _Packed(NamedTuple):
     options: str | None
     constraint: str | None
     inheritance: str | None
+    type_oid: int = 0
 
     def column(self, table_oid: int) -> Column:
         """It as a value."""
@@ -190,7 +192,18 @@ class _Packed(NamedTuple):
         constraint = " ".join(filter(None, words)) if self.not_null else ""
         name = last_part(self.quoted)
         not_null = self.not_null == 1
-        return Column(table_oid, self.number, name, self.quoted, definition, not_null, constraint, self.options or "", self.type)
+        return Column(
+            table_oid,
+            self.number,
+            name,
+            self.quoted,
+            definition,
+            not_null,
+            constraint,
+            self.options or "",
+            self.type,
+            self.type_oid,
+        )
 
 
 class _Declared(NamedTuple):

@@ -90,8 +90,12 @@ class Held:
             )
 
 
-def strongest(spans: Iterable[LockSpan], rows: Mapping[str, int]) -> tuple[RelationLock, ...]:
-    """The strongest lock held on each relation, those that block most first; `rows`: of each table, as far as is known."""
+def strongest(
+    spans: Iterable[LockSpan], rows: Mapping[str, int], kinds: Mapping[str, str] | None = None
+) -> tuple[RelationLock, ...]:
+    """The strongest lock held on each relation, those that block most first; `rows`: of each table, as far as is known; `kinds`:
+    what each relation is.
+    """
     by_relation: dict[str, list[LockSpan]] = {}
     for span in spans:
         by_relation.setdefault(span.relation, []).append(span)
@@ -108,6 +112,7 @@ def strongest(spans: Iterable[LockSpan], rows: Mapping[str, int]) -> tuple[Relat
                 reads_blocked_ms=_blocked_ms(its, "reads"),
                 writes_blocked_ms=_blocked_ms(its, "writes"),
                 rows=rows.get(relation),
+                kind=(kinds or {}).get(relation, "table"),
             )
         )
     return tuple(sorted(locks, key=lambda lock: (strength(lock.mode), lock.held_ms, lock.relation), reverse=True))

@@ -15,7 +15,7 @@ from bot.postgres.locks import Taken
 
 # Relations that are there before the migration: locks on others block nobody, and are left out.
 _RELATIONS = """
-SELECT c.oid::bigint, pg_catalog.format('%I.%I', n.nspname, c.relname)
+SELECT c.oid::bigint, pg_catalog.format('%I.%I', n.nspname, c.relname), c.relkind::text
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f', 'S')
@@ -31,7 +31,9 @@ WHERE l.pid = %(pid)s
   AND l.locktype = 'relation'
   AND l.database = %(database)s
   AND l.relation <= %(newest)s
+  AND l.mode <> 'SIReadLock'
 """
+_KINDS = {"p": "partitioned table", "m": "materialized view", "v": "view", "f": "foreign table", "S": "sequence"}
 _PATIENCE_S = 0.015  # a statement in a transaction that is over sooner is not looked at while it runs
 _SHORTEST_S, _LONGEST_S = 0.005, 0.1
 _SHARE = 0.02  # of a statement's time may pass between two looks
@@ -42,7 +44,9 @@ class LockReader:
 
     def __init__(self, observer: psycopg.Connection, pid: int) -> None:
         self._observer = observer
-        self._names: dict[int, str] = dict(observer.execute(_RELATIONS).fetchall())
+        rows = observer.execute(_RELATIONS).fetchall()
+        self._names: dict[int, str] = {oid: name for oid, name, _kind in rows}
+        self.kinds: dict[str, str] = {name: _KINDS.get(kind, "table") for _oid, name, kind in rows}
         row = observer.execute(
             "SELECT d.oid::bigint FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()"
         ).fetchone()

@@ -17,7 +17,7 @@ from bot.postgres.catalog import Snapshot
 from bot.postgres.locks import Held, Taken, works_on
 from bot.postgres.looking import Look, TableState, look
 from bot.postgres.sampling import LockReader, Sampler, Seen
-from bot.words import last_part
+from bot.words import last_part, said_by
 
 # Remarks that PostgreSQL makes by itself, and that quote nothing but the file: a transaction is under way already, there is
 # none, a name is too long.
@@ -44,6 +44,7 @@ class Facts:
 
     locks: tuple[HeldLock, ...] | None = None
     rewrites: tuple[str, ...] = ()
+    emptied: tuple[str, ...] = ()
     scans: tuple[Scan, ...] = ()
     indexes: tuple[IndexWork, ...] = ()
     notices: tuple[Notice, ...] = ()
@@ -109,6 +110,11 @@ class Watch:
         if self._sampler:
             self._sampler.close()
             self._sampler = None
+
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        """What each relation is that was there before."""
+        return self._locks.kinds if self._locks else {}
 
     def spans(self) -> tuple[LockSpan, ...]:
         """All locks that were held, in the order in which they were taken."""
@@ -222,23 +228,28 @@ class Watch:
         if looked is None:
             return Facts(locks, notices=tuple(self._notices))
         rewrites: list[str] = []
+        all_gone: list[str] = []
         scans: list[Scan] = []
         indexes: list[IndexWork] = []
         for oid, state in sorted(looked.tables.items()):
             name = self._files.name(oid)
+            if state.filenode is None and self._files.tables[oid] is not None:
+                continue  # it was dropped
             new_file = state.filenode != self._files.tables[oid]
             emptied = new_file and (tag == "TRUNCATE TABLE" or state.bytes == 0)
-            if new_file and not emptied and tag != "REFRESH MATERIALIZED VIEW":
-                rewrites.append(name)
+            if new_file and tag != "REFRESH MATERIALIZED VIEW":
+                (all_gone if emptied else rewrites).append(name)
+            work = [] if new_file else list(self._index_work(oid, name, state))
             if rows := self._rows_scanned(oid, state):
-                scans.append(Scan(name, rows))
-            if not new_file:
-                indexes += self._index_work(oid, name, state)
+                # Workers that help to build an index count for themselves: then the catalog knows better.
+                scans.append(Scan(name, max(rows, int(self._files.before.tables[oid].rows)) if work else rows))
+            indexes += work
             self._files.tables[oid], self._files.indexes[oid] = state.filenode, dict(state.indexes)
             self._learn_names(oid)
         return Facts(
             locks=locks,
             rewrites=tuple(dict.fromkeys(rewrites)),
+            emptied=tuple(dict.fromkeys(all_gone)),
             scans=_by_relation(scans),
             indexes=tuple(indexes),
             notices=tuple(self._notices),
@@ -267,7 +278,8 @@ class Watch:
     def _note(self, diagnostic: Diagnostic) -> None:
         """A notice arrived; a migration may send one for each row."""
         if diagnostic.sqlstate in _REMARKS and len(self._notices) < _MOST_NOTICES:
-            self._notices.append(Notice(diagnostic.sqlstate, diagnostic.message_primary or ""))
+            message = said_by(self._sql, diagnostic.message_primary or "")
+            self._notices.append(Notice(diagnostic.sqlstate, message))
 
 
 def _by_relation(scans: Iterable[Scan]) -> tuple[Scan, ...]:

@@ -38,7 +38,16 @@ def _rows(rehearsal: Rehearsal) -> Mapping[str, int]:
         for scan in statement.scans:
             rows[scan.relation] = max(scan.rows, rows.get(scan.relation, 0))
     rows |= {lock.relation: lock.rows for lock in rehearsal.locks if lock.rows is not None}
-    return rows | {change.name: change.rows_before or 0 for change in rehearsal.tables}
+    for change in rehearsal.tables:  # one that was dropped and made anew has two
+        if change.rows_before is not None or change.name not in rows:
+            rows[change.name] = change.rows_before or 0
+    return rows
+
+
+def is_partitioned(rehearsal: Rehearsal, table: str) -> bool:
+    """Whether it is a partitioned table, of which PostgreSQL allows less."""
+    kinds = {change.name: change.kind for change in rehearsal.tables} | {lock.relation: lock.kind for lock in rehearsal.locks}
+    return kinds.get(table) == "partitioned table"
 
 
 @remember_last

@@ -80,7 +80,7 @@ def factors(rehearsal: Rehearsal, policy: Policy) -> Sequence[float]:
         changed_so_far |= taken
         # A lock that an earlier statement took is not told again.
         changed = (taken or changed_so_far) if statement.rows_affected and policy.production.is_known else set()
-        worked_on = _worked_on(rehearsal, policy, statement, changed) if policy.production.is_known else ()
+        worked_on = _worked_on(rehearsal, statement, changed) if policy.production.is_known else ()
         found.append(max((policy.production.factor(table, rows) for table, rows in worked_on), default=1.0))
     return found
 
@@ -91,14 +91,12 @@ def _longer(rehearsal: Rehearsal, policy: Policy) -> Sequence[tuple[StatementRes
     return [(s, factor) for s, factor in zip(rehearsal.statements, factors(rehearsal, policy), strict=True) if factor > 1]
 
 
-def _worked_on(rehearsal: Rehearsal, policy: Policy, statement: StatementResult, changed: set[str]) -> Iterator[tuple[str, int]]:
+def _worked_on(rehearsal: Rehearsal, statement: StatementResult, changed: set[str]) -> Iterator[tuple[str, int]]:
     tables = {scan.relation for scan in statement.scans} | {*statement.rewrites}
     for table in tables | changed:
         rows = rows_here(rehearsal, table)
         # A few rows, named one by one, are as few in production.
-        few = table not in tables and (statement.rows_affected or 0) * policy.production.factor(table, rows) < (
-            policy.large_table_rows
-        )
+        few = table not in tables and (statement.rows_affected or 0) < _FEWEST_ROWS_TO_PROJECT
         if rows >= _FEWEST_ROWS_TO_PROJECT and not few:
             yield table, rows
 

@@ -21,10 +21,12 @@ def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
             moved = _moved(rehearsal, column)
             message = f"{shown} is dropped with {count(had, 'value')}"
             if moved:
-                message += f"; as many are in the new column {name(moved)}"
-            yield _finding(rehearsal, column, message, had, Severity.WARNING if moved else Severity.ERROR)
+                message += f"; the new column {name(moved)} has as many"
+            yield _finding(rehearsal, column, message, had, Severity.ERROR)
         elif column.values_after is not None:
-            lost = had - column.values_after - _rows_gone(rehearsal, column.table)
+            # What went with rows that were deleted is told with the rows; where nothing is left in the others, that is all.
+            none_left = not column.values_after and bool(column.nulls_after)
+            lost = had - column.values_after - (0 if none_left else _rows_gone(rehearsal, column.table))
             if lost > 0:
                 message = f"{lost:,} of {count(had, 'value')} of {shown} are NULL now"
                 yield _finding(rehearsal, column, message, lost, Severity.WARNING)

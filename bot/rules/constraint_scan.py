@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import ConstraintChange, Finding, Rehearsal, Severity, StatementResult
-from bot.rules._seen import how_many, is_large, readers, rows_in_production
-from bot.rules._sql import not_null, not_valid, quoted
+from bot.rules._seen import how_many, is_large, is_partitioned, readers, rows_in_production
+from bot.rules._sql import not_null, not_valid, quoted, unquoted
 from bot.rules._waits import who_waits
 from bot.rules.base import Policy, Rule
 from bot.words import last_part, name, relation
@@ -28,13 +28,47 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
             line=statement.line,
             measured=rows_in_production(rehearsal, policy, constraint.table),
             limit=policy.large_table_rows,
-            instead=_instead(constraint),
+            instead=None if is_partitioned(rehearsal, constraint.table) else _instead(constraint),
         )
+    yield from _unexplained(rehearsal, policy)
+
+
+def _unexplained(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
+    """A partition that is attached is read as well, to prove that its rows belong there."""
+    attached = {
+        c.name
+        for c in rehearsal.schema
+        if c.kind == "table"
+        and c.change == "changed"
+        and "PARTITION OF" in (c.after or "")
+        and "PARTITION OF" not in (c.before or "")
+    }
+    for table in sorted(attached):
+        for statement in readers(rehearsal).get(table, ()):
+            waiting = who_waits(rehearsal, table, statement)
+            if statement.rows_affected is None and not statement.indexes and waiting and is_large(rehearsal, policy, table):
+                rows, shown = how_many(rehearsal, policy, table), name(relation(table))
+                yield RULE.found(
+                    rehearsal,
+                    f"To attach the partition, all {rows} of {shown} were read while {waiting} wait",
+                    line=statement.line,
+                    measured=rows_in_production(rehearsal, policy, table),
+                    limit=policy.large_table_rows,
+                )
 
 
 def _proofs(rehearsal: Rehearsal) -> Iterator[tuple[ConstraintChange, StatementResult]]:
     """Each constraint with the statement that read the table for it."""
-    candidates = [c for c in rehearsal.constraints if c.validated and not c.refused and c.change in ("added", "changed")]
+    # A column that is new has one value in all rows: that it is NOT NULL needs no proof.
+    new = {(c.table, c.name) for c in rehearsal.columns if c.nulls_before is None and c.values_before is None}
+    candidates = [
+        c
+        for c in rehearsal.constraints
+        if c.validated
+        and not c.refused
+        and c.change in ("added", "changed")
+        and not (c.kind == "not null" and (c.table, unquoted(c.columns[0])) in new)
+    ]
     certain: set[tuple[str, int]] = set()
     for constraint in sorted(candidates, key=lambda c: c.line is None):
         proving = [s for s in readers(rehearsal).get(constraint.table, ()) if _reads_for(constraint, s)]
@@ -65,7 +99,8 @@ def _instead(constraint: ConstraintChange) -> str | None:
         return not_null(table, constraint.columns[0], f"fill the rows where {constraint.columns[0]} IS NULL, in batches")
     if constraint.kind in ("check", "foreign key"):
         return not_valid(table, constraint.name, constraint.definition, "then,")
-    if constraint.kind in ("unique", "primary key"):
+    plain = f"{constraint.kind.upper()} ({columns})"
+    if constraint.definition == plain:
         index = quoted(constraint.name)
         return (
             f"CREATE UNIQUE INDEX CONCURRENTLY {index} ON {table} ({columns});  -- in a file of its own, outside a transaction\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import Finding, Rehearsal, Severity
-from bot.rules._seen import how_many, is_large, rows_in_production
+from bot.rules._seen import how_many, is_large, is_partitioned, rows_in_production
 from bot.rules.base import Policy, Rule
 from bot.words import name, relation
 
@@ -25,7 +25,9 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
             severity=Severity.WARNING if large else Severity.NOTICE,
             measured=rows,
             limit=policy.large_table_rows,
-            instead=f"CREATE INDEX CONCURRENTLY ON {key.table} ({columns});  -- in a file of its own, outside a transaction",
+            instead=None
+            if is_partitioned(rehearsal, key.table)
+            else f"CREATE INDEX CONCURRENTLY ON {key.table} ({columns});  -- in a file of its own, outside a transaction",
         )
 
 

@@ -12,58 +12,75 @@ from bot.words import count, last_part, name, relation
 
 
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
-    derived = {c.name for c in rehearsal.schema if c.kind == "materialized view"}
+    emptied = {relation: s.line for s in rehearsal.statements for relation in s.emptied}
     for table in rehearsal.tables:
-        lost = _lost(table)
-        if not lost or table.name in derived or _is_refreshed(rehearsal, table):
+        if table.kind == "materialized view":
+            continue  # what it holds is nobody's data
+        lost = _lost(table, emptied=table.name in emptied) - _detached(rehearsal, table)
+        if lost <= 0:
             continue
-        moved = sum(_gained(other) for other in rehearsal.tables if other is not table) >= lost
-        whole = not table.rows_after
+        partitions = _dropped_partitions(rehearsal, table)
+        whole = not table.rows_after or table.name in emptied or bool(partitions)
         yield RULE.found(
             rehearsal,
-            _message(table, lost, moved=moved),
-            line=table.line or line_that_says(rehearsal, table.name),
-            severity=_severity(whole=whole, moved=moved),
+            _message(rehearsal, table, lost, partitions, emptied=table.name in emptied),
+            line=emptied.get(table.name) or table.line or line_that_says(rehearsal, table.name),
+            severity=Severity.ERROR if whole else Severity.WARNING,
             measured=lost,
             limit=0,
             instead=_instead(table),
         )
 
 
-def _lost(table: TableChange) -> int:
-    """Rows that were deleted or went with their table. Counters that do not tell leave what is missing at the least."""
+def _lost(table: TableChange, *, emptied: bool) -> int:
+    """Rows that were deleted or went with their table. Counters that do not tell leave what is missing at the least; those of
+    a partitioned table count a row that goes from one partition to another as deleted.
+    """
     before, after = table.rows_before or 0, table.rows_after or 0
-    if not before:
-        return 0
-    return max(before - after, min(table.deleted or 0, before)) if after else before
+    if not after or emptied:
+        return before
+    if table.kind == "partitioned table":
+        return before - after
+    return max(before - after, min(table.deleted or 0, before))
+
+
+def _of_partitions(rehearsal: Rehearsal, table: TableChange, change: str) -> Iterator[str]:
+    """Tables that were partitions of this one, and are gone or stand alone."""
+    for c in rehearsal.schema:
+        was = f"PARTITION OF {table.name} " in f"{c.before or ''} "
+        if c.kind == "table" and c.change == change and was and "PARTITION OF" not in (c.after or ""):
+            yield c.name
+
+
+def _detached(rehearsal: Rehearsal, table: TableChange) -> int:
+    """Rows that stand in tables of their own now."""
+    alone = set(_of_partitions(rehearsal, table, "changed"))
+    return sum(other.rows_after or 0 for other in rehearsal.tables if other.name in alone)
+
+
+def _dropped_partitions(rehearsal: Rehearsal, table: TableChange) -> list[str]:
+    return list(_of_partitions(rehearsal, table, "dropped"))
+
+
+def _message(rehearsal: Rehearsal, table: TableChange, lost: int, partitions: list[str], *, emptied: bool) -> str:
+    shown = name(relation(table.name))
+    if table.rows_after is None:
+        message = f"{shown} is dropped with {count(lost, 'row')}"
+    elif table.rows_after == 0 or emptied:
+        message = f"{shown} is emptied: all {count(lost, 'row')} are gone"
+    elif partitions:
+        gone = ", ".join(name(relation(partition)) for partition in partitions[:3])
+        message = f"{lost:,} of {count(table.rows_before or 0, 'row')} of {shown} are dropped with {gone}"
+    else:
+        message = f"{lost:,} of {count(table.rows_before or 0, 'row')} of {shown} are deleted"
+    for other in rehearsal.tables:
+        if other is not table and _gained(other) >= lost:
+            return f"{message}; {name(relation(other.name))} got {count(_gained(other), 'row')}"
+    return message
 
 
 def _gained(table: TableChange) -> int:
     return max(table.inserted or 0, (table.rows_after or 0) - (table.rows_before or 0), 0)
-
-
-def _is_refreshed(rehearsal: Rehearsal, table: TableChange) -> bool:
-    """Whether it is a materialized view that was filled anew: nothing but the statement tells that."""
-    statements = [s.sql.split(maxsplit=2)[:2] for s in rehearsal.statements if s.line == table.line]
-    return any([word.lower() for word in words] == ["refresh", "materialized"] for words in statements)
-
-
-def _severity(*, whole: bool, moved: bool) -> Severity:
-    """All rows of a table are more than some, and less if other tables have got as many."""
-    if whole:
-        return Severity.WARNING if moved else Severity.ERROR
-    return Severity.NOTICE if moved else Severity.WARNING
-
-
-def _message(table: TableChange, lost: int, *, moved: bool) -> str:
-    shown = name(relation(table.name))
-    if table.rows_after is None:
-        message = f"{shown} is dropped with {count(lost, 'row')}"
-    elif table.rows_after == 0:
-        message = f"{shown} is emptied: all {count(lost, 'row')} are gone"
-    else:
-        message = f"{lost:,} of {count(table.rows_before or 0, 'row')} of {shown} are deleted"
-    return message + ("; as many were added to other tables" if moved else "")
 
 
 def _instead(table: TableChange) -> str | None:
@@ -87,8 +104,8 @@ RULE = Rule(
         "to go, say so: allow the finding with the reason."
     ),
     evidence=(
-        "Rows that were there before and are not after, all counted; the limit is 0. All rows of a table: an error; some: a "
-        "warning. One step less where other tables got as many in the same migration: they were moved."
+        "Rows that were there before and are not after, all counted; the limit is 0. All rows of a table or a "
+        "partition: an error; some: a warning. Where another table got as many, the message says so: they may be there, or not."
     ),
     check=_check,
 )

@@ -52,7 +52,7 @@ def _instead(rehearsal: Rehearsal, table: str) -> str | None:
     added = (c for c in rehearsal.schema if c.kind == "column" and c.change == "added" and c.name.startswith(f"{table}."))
     for column in added:
         kind, _, default = (column.after or "").partition(" DEFAULT ")
-        if default:
+        if default and ";" not in default:
             short, default = column.name.removeprefix(f"{table}."), default.removesuffix(" NOT NULL")
             return (
                 f"ALTER TABLE {table} ADD COLUMN {short} {kind};\n"

@@ -80,12 +80,13 @@ def _finding(rehearsal: Rehearsal, policy: Policy, span: LockSpan, number: int, 
     done = f"{count(len(later), 'later statement')} with {count(rows, 'row')} ran for {duration(here)}"
     projected = f", about {duration(time)} in production" if time > here * 1.01 else ""
     table, line = name(relation(span.relation)), rehearsal.statements[number].line
+    by_rows = time <= limit  # then it is not the time that is too much
     return RULE.found(
         rehearsal,
         f"{done}{projected}, while the lock of line {line} kept {waiting} of {table} waiting",
         line=rehearsal.statements[later[0] if work is None else work].line,
-        measured=round(time, 3),
-        limit=limit,
+        measured=rows if by_rows else round(time, 3),
+        limit=policy.large_table_rows if by_rows else limit,
     )
 
 

@@ -173,7 +173,7 @@ def test_a_lock_let_go_by_a_savepoint_ends_there(stage: Stage) -> None:
 
 
 # text -> lock_timeout and statement_timeout in force when each statement took a lock that others wait for
-TIMEOUTS = {
+TIMEOUTS: dict[str, list[tuple[int, int] | None]] = {
     "ALTER TABLE t ADD c int": [(0, 0)],
     "SET lock_timeout = '2s'; ALTER TABLE t ADD c int; SELECT 1": [None, (2000, 0), None],
     "SET LOCAL lock_timeout = '1min'; SET statement_timeout = '1h'; LOCK TABLE t; UPDATE parent SET id = id": [
@@ -194,6 +194,9 @@ def test_the_timeouts_in_force(stage: Stage, text: str) -> None:
 
 # What the migration does to its own session must not be changed by our looking, nor hide anything from it.
 ODD_SESSIONS = {
+    "a serializable transaction, whose reads leave locks of their own kind": (
+        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; UPDATE t SET a = 'y' WHERE b = 7; ALTER TABLE parent ADD c int"
+    ),
     "a statement_timeout shorter than our question": "SET statement_timeout = '1ms'; ALTER TABLE parent ADD c int; RESET ALL",
     "LOCK, then the isolation level": "LOCK TABLE t; SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; SELECT 1",
     "a search_path of its own, with its own operators": (

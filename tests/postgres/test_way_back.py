@@ -417,6 +417,29 @@ def test_values_behind_a_changed_type(stage: Stage, how: str, second: bool) -> N
 
 # migrations -> (table, column, values changed, rows compared) of the last one
 MORE_TYPES = {
+    "another type of the same name": (
+        [
+            "CREATE TYPE st AS ENUM ('a', 'b'); CREATE TABLE n (id int PRIMARY KEY, s st); INSERT INTO n SELECT k, 'b' FROM"
+            " generate_series(1, 9) AS k;",
+            "ALTER TYPE st RENAME TO st_old; CREATE TYPE st AS ENUM ('a');"
+            " ALTER TABLE n ALTER s TYPE st USING 'a'; DROP TYPE st_old;",
+        ],
+        [("public.n", "s", 9, 9)],
+    ),
+    "a text that was JSON": (
+        [
+            """CREATE TABLE n (id int PRIMARY KEY, j text); INSERT INTO n VALUES (1, '{"b": 1,   "a": 2}'), (2, '[]');""",
+            "ALTER TABLE n ALTER j TYPE jsonb USING j::jsonb;",
+        ],
+        [("public.n", "j", 0, 2)],
+    ),
+    "a text that was something else": (
+        [
+            "CREATE TABLE n (id int PRIMARY KEY, j text); INSERT INTO n VALUES (1, '1.50'), (2, 'none');",
+            "ALTER TABLE n ALTER j TYPE numeric USING CASE j WHEN 'none' THEN 0 ELSE j::numeric END;",
+        ],
+        [("public.n", "j", 1, 2)],
+    ),
     "no rows, and no key": (
         ["CREATE TABLE n (a text);", "ALTER TABLE n ALTER a TYPE int USING a::int;"], [("public.n", "a", 0, None)],
     ),

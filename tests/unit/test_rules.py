@@ -185,26 +185,58 @@ CASES: list[tuple[str, Rehearsal, list[tuple[str, str]]]] = [
     (
         "rows-lost",
         rehearsal(tables=(table(T, 5, None), table("public.n", None, 5))),
-        [("warning", "as many were added to other")],
+        [("error", "`orders` is dropped with 5 rows; `n` got 5 rows")],
     ),
     ("rows-lost", rehearsal(tables=(table(T, 5, 3, deleted=2),)), [("warning", "2 of 5 rows of `orders` are deleted")]),
     ("rows-lost", rehearsal(tables=(table(T, 5, 5, inserted=2, deleted=2),)), [("warning", "2 of 5 rows")]),
     (
         "rows-lost",
         rehearsal(tables=(table(T, 5, 3, deleted=2), table("public.n", 1, 3, inserted=2))),
-        [("notice", "2 of 5 rows")],
+        [("warning", "2 of 5 rows of `orders` are deleted; `n` got 2 rows")],
     ),
     ("rows-lost", rehearsal(tables=(table(T, 0, None), table("public.n", 5, 9, inserted=4))), []),
     (
         "rows-lost",
-        rehearsal(StatementResult(1, "REFRESH MATERIALIZED VIEW m", 1, None, ()), tables=(table("public.m", 5, 3),)),
+        rehearsal(tables=(replace(table("public.m", 5, 3), kind="materialized view"),)),
         [],
     ),
+    (
+        "rows-lost",  # emptied, and filled again
+        rehearsal(ran(0, 1, emptied=(T,)), tables=(table(T, 5, 5),)),
+        [("error", "`orders` is emptied: all 5 rows are gone")],
+    ),
+    (
+        "rows-lost",  # from one partition to another
+        rehearsal(tables=(replace(table(T, 5, 5, inserted=2, deleted=2), kind="partitioned table"),)),
+        [],
+    ),
+    (
+        "rows-lost",
+        rehearsal(
+            tables=(replace(table(T, 5, 3), kind="partitioned table"), table("public.o1", 2, 2)),
+            schema=(SchemaChange("table", "public.o1", "changed", f"PARTITION OF {T} FOR VALUES IN (1)", ""),),
+        ),
+        [],
+    ),
+    (
+        "rows-lost",
+        rehearsal(
+            tables=(replace(table(T, 5, 3), kind="partitioned table"),),
+            schema=(SchemaChange("table", "public.o1", "dropped", f"(a int) PARTITION OF {T} FOR VALUES IN (1)", None),),
+        ),
+        [("error", "2 of 5 rows of `orders` are dropped with `o1`")],
+    ),
+    (
+        "column-values-lost",  # what is left of the rows holds no value, so those that went may have held none
+        rehearsal(columns=(ColumnNulls(T, "a", 12, 10, 8, 0),), tables=(table(T, 20, 10, deleted=10),)),
+        [("warning", "8 of 8 values of `orders.a` are NULL")],
+    ),
+    ("locks-unseen", rehearsal(ran(0, 1), replace(ran(1, 1), locks=None, line=4)), [("warning", "could not be seen")]),
     ("column-values-lost", rehearsal(columns=(GONE,)), [("error", "`orders.phone` is dropped with 90 values")]),
     (
         "column-values-lost",
         rehearsal(columns=(GONE, ColumnNulls(T, "mobile", None, 10, None, 90))),
-        [("warning", "as many are in the new column `mobile`")],
+        [("error", "the new column `mobile` has as many")],
     ),
     ("column-values-lost", rehearsal(columns=(GONE, ColumnNulls(T, "mobile", None, 11, None, 89))), [("error", "90 values")]),
     ("column-values-lost", rehearsal(columns=(replace(GONE, values_before=0),)), []),

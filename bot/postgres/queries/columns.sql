@@ -29,7 +29,8 @@ SELECT a.attrelid::bigint AS oid,
          pg_catalog.quote_ident(k.conname),
          CASE WHEN k.connoinherit OR NOT k.conislocal
               THEN pg_catalog.concat_ws(' ', CASE WHEN k.connoinherit THEN 'NO INHERIT' END,
-                                             CASE WHEN NOT k.conislocal THEN '(inherited)' END) END
+                                             CASE WHEN NOT k.conislocal THEN '(inherited)' END) END,
+         a.atttypid::bigint
        ))::text AS pack
 FROM (SELECT * FROM pg_catalog.pg_attribute AS every ORDER BY every.attrelid, every.attnum) AS a
 JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
