@@ -392,9 +392,10 @@ def rehearse_all(
     with (
         Lookout(look) as lookout,
         Session(lambda: provider.connect(clone)) as session,
-        Shadow(migrations, provider, limits, progress) as shadow,
+        ExitStack() as stack,
     ):
         snapshot = take_snapshot(*lookout.two())
+        shadow = stack.enter_context(Shadow(migrations, provider, limits, progress, seed_bytes=snapshot.disk_bytes))
         ledger = Ledger(snapshot, provider.open_seed)
         further = Further(provider, clone, shadow, progress, trials=settings.way_back)
         if known:

@@ -17,7 +17,7 @@ from bot.model import Migration, Outcome, Rehearsal, SqlError
 from bot.postgres.catalog import Snapshot, take_snapshot
 from bot.postgres.counts import Ledger
 from bot.progress import Progress
-from bot.words import count, without_values
+from bot.words import count, size, without_values
 
 # What all databases of a server have in common; a statement that makes it may stand in a string, too.
 _SHARED = re.compile(
@@ -58,9 +58,12 @@ class Shadow:
     What can't be done with it raises CloneError or psycopg.Error; neither says anything about a migration.
     """
 
-    def __init__(self, migrations: Sequence[Migration], provider: Provider, limits: Limits, progress: Progress) -> None:
+    def __init__(
+        self, migrations: Sequence[Migration], provider: Provider, limits: Limits, progress: Progress, *, seed_bytes: int = 0
+    ) -> None:
         self._migrations, self._provider, self._progress = migrations, provider, progress
         self.limits = limits
+        self._seed_bytes = seed_bytes
         self._stack = ExitStack()
         self._clone: Clone | None = None
         self._session = Session(self.connect)
@@ -82,6 +85,7 @@ class Shadow:
         """Sees to it that just the first `number` migrations are applied on it, as their tool would, without watching."""
         if self._clone is None or self._applied > number:
             self.discard()
+            self._refuse_without_room()
             with self._progress.step("make a second clone", only_if_long=True):
                 self._clone = self._stack.enter_context(self._provider.clone())
         missing = self._migrations[self._applied : number]
@@ -95,6 +99,13 @@ class Shadow:
                     if _SHARED.search(migration.text):
                         raise SharedError(migration)
                     raise CloneError(f"{migration.path}:{error.line} fails on a second clone: {error.message}")
+
+    def _refuse_without_room(self) -> None:
+        """A full disk would fail the next migration, which is more than a trial is worth. Twice, as one may rewrite all of it."""
+        room = self._provider.room_bytes()
+        if room is not None and room < 2 * self._seed_bytes:
+            need = f"{size(2 * self._seed_bytes)} are wanted, and {size(room)} are free"
+            raise CloneError(f"There is no room for a second clone: {need}.")
 
     def run(self, migration: Migration) -> Applied:
         """Runs a migration, or a way back, on a connection of its own, as a tool does that is started anew for it. The caller

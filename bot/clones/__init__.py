@@ -36,6 +36,9 @@ class Provider(Protocol):
     def observe(self, clone: Clone) -> psycopg.Connection:
         """A connection to a clone for the observer: its search_path is pg_catalog, and it waits for no lock for long."""
 
+    def room_bytes(self) -> int | None:
+        """How much room there is where clones are made; None where that is not known, or no matter."""
+
     def open_seed(self) -> AbstractContextManager[psycopg.Connection]:
         """A connection to the untouched seed, as for an observer."""
 

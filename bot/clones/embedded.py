@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -60,6 +61,13 @@ class EmbeddedProvider:
     def observe(self, clone: Clone) -> psycopg.Connection:
         """See Provider."""
         return observer(self._server, clone.name)
+
+    def room_bytes(self) -> int | None:
+        """See Provider. A clone that shares the seed's blocks needs less, but that can't be known beforehand."""
+        try:
+            return shutil.disk_usage(self._server.folder).free
+        except OSError:
+            return None
 
     @contextmanager
     def open_seed(self) -> Iterator[psycopg.Connection]:

@@ -536,3 +536,15 @@ def test_nothing_is_run_twice_when_it_is_left_out(stage: Stage) -> None:
 
     assert rehearsal.second_run is None
     assert SecondRun(Outcome.APPLIED) != rehearsal.second_run
+
+
+def test_without_room_for_a_second_clone_none_is_made(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.clones.embedded.EmbeddedProvider.room_bytes", lambda _self: 1_000_000)
+    migration = Migration("1_x.up.sql", "1", "golang-migrate", "CREATE TABLE n ();", down="DROP TABLE n;")
+
+    (rehearsal,) = stage.rehearse_migrations("SELECT 1;", (migration,))
+
+    assert rehearsal.down is not None
+    assert rehearsal.down.outcome is Outcome.SKIPPED
+    assert rehearsal.down.error is not None
+    assert "no room for a second clone" in rehearsal.down.error.message
