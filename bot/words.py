@@ -36,7 +36,8 @@ def said_by(text: str, message: str) -> str:
     lower = text.lower()
 
     def shown(found: re.Match[str]) -> str:
-        return found[0] if last_part(found["quoted"] or found["called"]).lower() in lower else "…"
+        word = last_part(found["quoted"] or found["called"] or "").lower()
+        return found[0] if word in lower or not re.search(r"\w", word) else "…"
 
     return re.sub(r'"(?P<quoted>[^"]*)"|(?<=function )(?P<called>[^\s(]+)(?=\()', shown, message)
 
