@@ -242,6 +242,7 @@ def _environment() -> Environment:
         "bytes": size,
         "number": number,
         "icon": icon,
+        "mark": mark,
         "plural": count,
         "rows_cell": rows_cell,
         "size_cell": size_cell,
@@ -305,6 +306,16 @@ def icon(value: object) -> str:
     if isinstance(value, Severity):
         return _FINDING_ICONS[value]
     return {Outcome.APPLIED: "✅", Outcome.FAILED: "❌", Outcome.SKIPPED: "⏭️"}[Outcome(str(value))]
+
+
+def mark(migration: Rehearsal, findings: Iterable[Finding]) -> str:
+    """A migration's sign: what became of it, or the weightiest finding that it does not allow."""
+    severities = {f.severity for f in findings if f.path == migration.path and f.allowed_reason is None}
+    if migration.outcome is Outcome.APPLIED:
+        for severity in (Severity.ERROR, Severity.WARNING):
+            if severity in severities:
+                return icon(severity)
+    return icon(migration.outcome)
 
 
 def number(value: object) -> str:

@@ -226,3 +226,22 @@ DURATIONS = {0.2: "1 ms", 12.4: "12 ms", 1900: "1.9 s", 130_000: "2 min 10 s"}
 @pytest.mark.parametrize(("ms", "shown"), DURATIONS.items())
 def test_durations(ms: float, shown: str) -> None:
     assert duration(ms) == shown
+
+
+MARKS = {
+    "nothing was found": (Outcome.APPLIED, (), "✅"),
+    "a notice": (Outcome.APPLIED, (Severity.NOTICE,), "✅"),
+    "a warning": (Outcome.APPLIED, (Severity.WARNING, Severity.NOTICE), "⚠️"),
+    "an error": (Outcome.APPLIED, (Severity.WARNING, Severity.ERROR), "❌"),
+    "it failed": (Outcome.FAILED, (Severity.WARNING,), "❌"),
+}
+
+
+@pytest.mark.parametrize("case", MARKS)
+def test_a_migration_bears_the_sign_of_its_weightiest_finding(case: str) -> None:
+    outcome, severities, expected = MARKS[case]
+    migration = rehearsal(outcome=outcome)
+
+    findings = [Finding("r", severity, "m", migration.path) for severity in severities]
+
+    assert rendering.mark(migration, [*findings, Finding("r", Severity.ERROR, "m", "another.sql")]) == expected
