@@ -127,12 +127,12 @@ def test_concurrent_builds_are_seen_with_the_locks_that_they_take(stage: Stage) 
 
 
 def test_a_procedure_that_commits_is_seen_from_outside(stage: Stage) -> None:
-    text = "DO $$ BEGIN LOCK TABLE parent; PERFORM pg_sleep(0.1); COMMIT; PERFORM pg_sleep(0.1); END $$"
+    text = "DO $$ BEGIN LOCK TABLE parent; PERFORM pg_sleep(0.2); COMMIT; PERFORM pg_sleep(0.3); END $$"
     (rehearsal,) = stage.rehearse(SEED, text, layout="golang-migrate")
 
     (lock,) = [lock for lock in rehearsal.locks if lock.relation == "public.parent"]
     assert lock.mode == "AccessExclusiveLock"
-    assert 50 <= lock.reads_blocked_ms < 190
+    assert 100 <= lock.reads_blocked_ms <= rehearsal.duration_ms - 250
 
 
 def test_what_a_failed_statement_held_is_told(stage: Stage) -> None:
@@ -167,9 +167,10 @@ def test_blocked_times_sum_over_transactions_and_count_no_moment_twice(stage: St
 
 def test_a_lock_let_go_by_a_savepoint_ends_there(stage: Stage) -> None:
     text = "SAVEPOINT s; LOCK TABLE t; ROLLBACK TO SAVEPOINT s; SELECT pg_sleep(0.2)"
-    (lock,) = watched(stage, text).locks
+    rehearsal = watched(stage, text)
 
-    assert lock.held_ms < 150
+    (lock,) = rehearsal.locks
+    assert lock.held_ms <= rehearsal.duration_ms - 200
 
 
 # text -> lock_timeout and statement_timeout in force when each statement took a lock that others wait for
