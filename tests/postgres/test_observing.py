@@ -27,6 +27,7 @@ CREATE VIEW v AS SELECT id, a FROM t;
 CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(a) FROM t); END';
 CREATE FUNCTION g() RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE TABLE empty (id int);
+CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.001); RETURN $1; END';
 """
 
 
@@ -117,12 +118,13 @@ def test_what_statements_do_to_tables(stage: Stage, case: str) -> None:
 
 
 def test_concurrent_builds_are_seen_with_the_locks_that_they_take(stage: Stage) -> None:
-    rehearsal = watched(stage, "CREATE INDEX CONCURRENTLY i ON t (a);\nDROP INDEX CONCURRENTLY t_b;")
+    rehearsal = watched(stage, "CREATE INDEX CONCURRENTLY i ON child (slow(id));\nDROP INDEX CONCURRENTLY t_b;")
 
     built, _dropped = rehearsal.statements
-    assert built.indexes == (IndexWork(T, "public.i", "built"),)
-    assert {(lock.relation, lock.mode) for lock in built.locks or ()} == {(T, "ShareUpdateExclusiveLock")}
-    assert [(lock.relation, lock.blocks) for lock in rehearsal.locks if lock.relation == T] == [(T, ())]
+    child = "public.child"
+    assert built.indexes == (IndexWork(child, "public.i", "built"),)
+    assert {(lock.relation, lock.mode) for lock in built.locks or ()} == {(child, "ShareUpdateExclusiveLock")}
+    assert [(lock.relation, lock.blocks) for lock in rehearsal.locks if lock.relation == child] == [(child, ())]
     assert all(span.sampled for span in rehearsal.lock_spans)
 
 
