@@ -60,6 +60,7 @@ class _Files:
     tables: dict[int, int | None] = field(default_factory=dict)
     indexes: dict[int, dict[int, tuple[str, int | None]]] = field(default_factory=dict)
     scanned: dict[int, tuple[int, int]] = field(default_factory=dict)
+    _by_word: dict[str, set[int]] = field(default_factory=dict)
     kept: tuple[dict[int, int | None], dict[int, dict[int, tuple[str, int | None]]]] = field(default_factory=lambda: ({}, {}))
 
     def __post_init__(self) -> None:
@@ -74,6 +75,14 @@ class _Files:
             self.kept = (dict(self.tables), dict(self.indexes))
         else:
             self.tables, self.indexes = dict(self.kept[0]), dict(self.kept[1])
+
+    def meant_by(self, statement: str) -> set[int]:
+        """The tables that a statement names, or an index of theirs."""
+        if not self._by_word:
+            for oid in self.tables:
+                for word in self.words(oid):
+                    self._by_word.setdefault(word, set()).add(oid)
+        return set().union(*(self._by_word.get(word.lower(), set()) for word in _WORD.findall(statement)))
 
     def words(self, oid: int) -> set[str]:
         """The names by which a statement may mean a table: its own, its root's, its indexes'."""
@@ -209,6 +218,7 @@ class Watch:
             first_ms, last_ms = (self._began_ms + (at - self._began) * 1000 for at in (when.first, when.last))
             self._add_sampled(lock, first_ms, min(last_ms, now_ms))
         worked_on = {lock.oid for lock in seen if works_on(lock.mode) and lock.oid in self._files.tables}
+        worked_on |= self._files.meant_by(self._sql)  # it may have been over before anybody looked
         looked = look(self._observer, worked_on) if worked_on else None
         locks = tuple(HeldLock(lock.relation, lock.mode) for lock in sorted(seen))
         return self._facts(locks, looked, tag, asks_timeout=False)
