@@ -419,11 +419,16 @@ def rehearse_all(
                     why=f"{type(error).__name__}: {without_values(str(error).strip())[-300:]}",
                     advice="A migration can end the server's connections, or lock its catalog and not let go.",
                 ) from error
-            if rehearsal.error and rehearsal.error.sqlstate in OUR_MACHINE:
-                raise CloneError(
-                    f"This machine could not carry {migration.path}: {rehearsal.error.message}",
-                    why="That is no answer about the migration.",
-                    advice="Give the server more disk: a table that is rewritten is there twice for a while.",
-                )
+            _refuse_what_our_machine_could_not(rehearsal)
             failed = rehearsal.outcome is Outcome.FAILED
             yield rehearsal
+
+
+def _refuse_what_our_machine_could_not(rehearsal: Rehearsal) -> None:
+    """A full disk says nothing about a migration. Raises CloneError."""
+    if rehearsal.error and rehearsal.error.sqlstate in OUR_MACHINE:
+        raise CloneError(
+            f"This machine could not carry {rehearsal.path}: {rehearsal.error.message}",
+            why="That is no answer about the migration.",
+            advice="Give the server more disk: a table that is rewritten is there twice for a while.",
+        )
