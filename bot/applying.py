@@ -19,7 +19,7 @@ from bot.layouts.base import ToolRefusal, refuses_transaction
 from bot.model import ConstraintChange, Migration, Notice, SqlError, StatementResult, Transaction
 from bot.postgres.catalog import Snapshot
 from bot.postgres.violations import broken_at_commit, diagnose
-from bot.postgres.watch import Facts, Watch
+from bot.postgres.watch import Facts, Watch, is_raised
 from bot.sql import BOM, Script, Statement, split
 from bot.words import said_by, without_values
 
@@ -387,7 +387,7 @@ def _sql_error(error: psycopg.Error, statement: Statement, limits: Limits, *, ex
     position = int(error.diag.statement_position or 1)
     line = statement.line + statement.sql.count("\n", 0, position - 1)
     message = message_of(error, statement.sql)
-    hint = error.diag.message_hint
+    hint = None if is_raised(error.diag) else error.diag.message_hint
     if expired and (isinstance(error, QueryCanceled) or error.sqlstate in (None, "57P01")):
         message = f"stopped: the migration took longer than {limits.migration_s:g} s, the limit set for a rehearsal"
     elif statement.sql.startswith(BOM):
@@ -402,9 +402,9 @@ def message_of(error: psycopg.Error, sql: str = "") -> str:
     diag = error.diag
     message = diag.message_primary or str(error).strip() or type(error).__name__
     state = error.sqlstate or ""
-    if state.startswith("22"):
+    if state.startswith("22") and not is_raised(diag):
         return without_values(message)
-    if state.startswith("P0"):
+    if state.startswith("P0") or is_raised(diag):
         return message if message in sql else " ".join(word if word in sql else "…" for word in message.split())
     names = (diag.schema_name, diag.table_name, diag.column_name, diag.constraint_name, diag.datatype_name)
     return said_by(" ".join((sql, *filter(None, names))), message)

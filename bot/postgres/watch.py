@@ -287,9 +287,14 @@ class Watch:
 
     def _note(self, diagnostic: Diagnostic) -> None:
         """A notice arrived; a migration may send one for each row."""
-        if diagnostic.sqlstate in _REMARKS and len(self._notices) < _MOST_NOTICES:
+        if diagnostic.sqlstate in _REMARKS and not is_raised(diagnostic) and len(self._notices) < _MOST_NOTICES:
             message = said_by(self._sql, diagnostic.message_primary or "")
             self._notices.append(Notice(diagnostic.sqlstate, message))
+
+
+def is_raised(diagnostic: Diagnostic) -> bool:
+    """Whether a RAISE of somebody's own says it, with whatever SQLSTATE (src/pl/plpgsql/src/pl_exec.c): it may hold anything."""
+    return diagnostic.source_function == "exec_stmt_raise"
 
 
 def _by_relation(scans: Iterable[Scan]) -> tuple[Scan, ...]:

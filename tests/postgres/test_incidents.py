@@ -102,6 +102,14 @@ def test_five_rows_by_their_keys_are_five_rows_in_production(stage: Stage) -> No
 # Each makes PostgreSQL say the value `zebra` of a row.
 LEAKS = {
     "RAISE": "DO $$ DECLARE r record; BEGIN SELECT * INTO r FROM users LIMIT 1; RAISE EXCEPTION 'bad %', r.name; END $$;",
+    "RAISE with another SQLSTATE, and a hint": (
+        "DO $$ DECLARE r record; BEGIN SELECT * INTO r FROM users LIMIT 1;"
+        " RAISE unique_violation USING MESSAGE = 'bad ' || r.name, HINT = 'is ' || r.name; END $$;"
+    ),
+    "RAISE of a notice that looks like PostgreSQL's": (
+        "DO $$ DECLARE r record; BEGIN SELECT * INTO r FROM users LIMIT 1;"
+        " RAISE NOTICE USING MESSAGE = 'is ' || r.name, ERRCODE = '42622'; END $$;"
+    ),
     "a table made twice": (
         "DO $$ DECLARE r record; BEGIN SELECT * INTO r FROM users LIMIT 1;"
         " EXECUTE format('CREATE TABLE %I (a int)', r.name); EXECUTE format('CREATE TABLE %I (a int)', r.name); END $$;"
