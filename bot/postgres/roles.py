@@ -81,6 +81,7 @@ def settle(server: Server, seed: str, wanted: str | None = None, *, superuser: b
         rights = "SUPERUSER LOGIN" if superuser else "LOGIN CREATEDB CREATEROLE BYPASSRLS"
         admin.execute(sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(role), sql.SQL(rights)))
         admin.execute(sql.SQL("GRANT pg_read_all_data TO {}").format(sql.Identifier(role)))
+        admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(seed), sql.Identifier(SUPERUSER)))
         for name in _SETTINGS:
             admin.execute(sql.SQL("GRANT SET ON PARAMETER {} TO {}").format(sql.Identifier(name), sql.Identifier(role)))
         _make_member(admin, role)
@@ -99,9 +100,9 @@ def _make_member(admin: psycopg.Connection, role: str) -> None:
 
 
 # What could be taken for PostgreSQL's own in a script that names it without its schema: made, replaced, renamed or moved since a
-# transaction, and no part of an extension.
+# transaction, and no part of an extension. And event triggers, whose functions would run with the rights that are lent.
 _LAID = """
-SELECT pg_catalog.count(*)
+SELECT pg_catalog.count(*) OPERATOR(pg_catalog.+) (SELECT pg_catalog.count(*) FROM pg_catalog.pg_event_trigger)
 FROM (
   SELECT tableoid, oid FROM pg_catalog.pg_proc WHERE xmin::pg_catalog.text::pg_catalog.int8 OPERATOR(pg_catalog.>=) {0}
   UNION ALL
@@ -127,7 +128,8 @@ def superuser_rights(server: Server, connection: psycopg.Connection, since_xid: 
     """Makes the role of a connection a superuser for one statement that creates an extension which is known to be harmless.
 
     Not if functions, operators and the like were made since the transaction `since_xid`: the script of an extension that is not
-    written with care could be brought to call them (manual, "Security Considerations for Extensions").
+    written with care could be brought to call them (manual, "Security Considerations for Extensions"). Nor where there are event
+    triggers.
     """
     laid = ask(connection, [_LAID.format(since_xid)])
     if laid is None or laid[0] != [(0,)]:
