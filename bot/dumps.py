@@ -53,9 +53,7 @@ _COPY = re.compile(rb"^COPY .* FROM stdin;\s*$", re.IGNORECASE)
 
 
 _HAND_WRITTEN = 64 * 2**20  # bytes; a larger one was made by pg_dump, which writes no such command
-_READS_ELSEWHERE = re.compile(
-    rb"\\(?:i|ir|include|include_relative|copy|getenv|gexec|!)\s|\\set[^\n]*`|\bfrom\s+(?:program\b|'/)", re.IGNORECASE
-)
+_READS_ELSEWHERE = re.compile(rb"\bfrom\s+(?:program\b|'/)", re.IGNORECASE)
 
 
 class Kind(StrEnum):
@@ -338,8 +336,8 @@ def _identity(path: Path) -> str:
 
 
 def identity_of_file(path: Path) -> str:
-    """What names a file's content. A small SQL file that has psql read other files, or the environment, has another identity each
-    time it is asked for: nobody knows what it gives.
+    """What names a file's content. A small SQL file that has the server read other files has another identity each time it is
+    asked for: nobody knows what it gives.
     """
     if path.stat().st_size < _HAND_WRITTEN:
         content = path.read_bytes()
