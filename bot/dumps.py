@@ -255,8 +255,8 @@ def _plain_lines(path: Path, kind: Kind, advance: Advance) -> Iterator[bytes]:
 
 
 class _Lines:
-    """Cuts a plain dump into lines, chunk by chunk. What is kept of it is never more than a chunk and a long line: of a longer one,
-    which no statement with a name that we look for is, each piece counts as a line.
+    """Cuts a plain dump into lines, chunk by chunk. What is kept of it is never more than a chunk and a long line: of one that is
+    longer still, which no statement with a name that we look for is, each piece counts as a line.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """A directory dump names its own files: none of them may be elsewhere.
 
-pg_restore opens whatever `toc.dat` names, also `../../../etc/passwd`, and puts it into a table; whoever opens a pull request may have
-written it. The names are read here as pg_restore reads them (ReadHead and ReadToc in src/bin/pg_dump/pg_backup_archiver.c).
+pg_restore opens whatever `toc.dat` names, also `../../../etc/passwd`, and puts it into a table; whoever opens a pull request may
+have written it. The names are read here as pg_restore reads them (ReadHead and ReadToc in src/bin/pg_dump/pg_backup_archiver.c).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Reader:
     """Bytes, integers and texts as pg_dump writes them. Raises IndexError at the end."""
 
     def __init__(self, content: bytes) -> None:
-        self._content, self._at, self.int_size = content, 0, 4
+        self._content, self._at, self.int_size = content, 0, 4  # bytes of an integer on every machine there is
 
     def bytes(self, count: int) -> bytes:
         if self._at + count > len(self._content):
@@ -85,7 +85,8 @@ def _files_of(reader: _Reader) -> Iterator[tuple[str, str]]:
             f"The seed is a directory dump of the format {version[0]}.{version[1]}, which this program does not know.",
             advice="Make it with `pg_dump --format=custom`.",
         )
-    reader.int_size = reader.byte()
+    if reader.byte() != reader.int_size:
+        raise IndexError
     reader.bytes(2)  # size of an offset, kind of archive
     _ = reader.byte() if version >= (1, 15) else reader.int()  # compression
     for _ in range(7):  # when it was made
