@@ -37,6 +37,11 @@ _OF_DATA = re.compile(
     r"ERROR:  (?:22...|42601|42703):|invalid input|invalid byte|out of range|malformed|too long|syntax error|near \"|column \"",
     re.IGNORECASE,
 )
+# Of a command, only a name that psql knows is shown: where a dump is spoilt it may be a piece of a row.
+_COMMAND = re.compile(
+    rb"\\(?:!|\?|i|ir|include|include_relative|copy|connect|c|cd|o|out|w|write|g|gx|gexec|gset|set|unset|setenv|getenv|echo|qecho|warn|"
+    rb"if|elif|else|endif|d\w{0,3}|l|pset|timing|x|a|t|encoding|restrict|lo_\w{4,6}|watch|q|p|r|s|e|prompt|password)(?=\s|$)"
+)
 _RAISED = ("exec_stmt_raise", " at RAISE")
 
 
@@ -130,7 +135,8 @@ def _refuse_command(path: Path, said: str, *, gz: bool) -> None:
         return
     with opened(path, gz=gz) as stream:
         line = next(islice(stream, number - 1, None), b"").strip()
-    command = line.split(maxsplit=1)[0].decode(errors="replace")[:20] if line.startswith(b"\\") else "a backslash outside quotes"
+    found = _COMMAND.match(line)
+    command = found[0].decode() if found else "a backslash outside quotes"
     raise SeedError(
         f"{path.name}:{number}: {command} is a command of psql, and of such a file only SQL is run.",
         why="Commands of psql can run any program, and whoever opens a pull request may have written the file.",
