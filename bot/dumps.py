@@ -44,8 +44,8 @@ _ROLES = [
     )
 ]
 _NOT_ROLES = frozenset({"public", "current_user", "session_user", "current_role", "default", "none", "postgres"})
-_DUMPED_FROM = re.compile(rb"Dumped from database version:? (\d+)")
-_DUMPED_BY = re.compile(rb"Dumped by pg_dump version:? (\d+)")
+_DUMPED_FROM = re.compile(rb"Dumped from database version:? (\d{1,4})")
+_DUMPED_BY = re.compile(rb"Dumped by pg_dump version:? (\d{1,4})")
 _CREATED_AT = re.compile(rb"Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
 _CREATES_PUBLIC = re.compile(rb"^CREATE SCHEMA public;\s*$")
 _QUOTE = re.compile(rb"'|\$(?:[A-Za-z_]\w*)?\$|--")

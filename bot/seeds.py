@@ -28,7 +28,7 @@ from bot.postgres.counts import total_rows
 from bot.postgres.embedded import Server
 from bot.postgres.psql import Script, refused_line, start_psql
 from bot.progress import Advance, Progress
-from bot.words import said_by, without_values
+from bot.words import said_by
 
 _KEPT = 1 << 16  # bytes of what psql says: the last ones, as it stops at the first error
 _ERROR = re.compile(r"^(?:psql:<stdin>:\d+|psql|pg_restore): (?:error|fatal|panic):", re.IGNORECASE | re.MULTILINE)
@@ -184,7 +184,8 @@ def _first_error(said: str, path: Path, *, gz: bool = False) -> str:
         known = _said_in(path, raised.split(), gz=gz)
         return head + edge + " ".join(word if word in known else "…" for word in raised.split())
     if _OF_DATA.search(first):
-        return without_values(first)
+        shown, quote, _rest = first.partition('"')  # what is quoted may hold quotes itself
+        return shown + ("…" if quote else "")
     return said_by(" ".join(_said_in(path, re.findall(r'"([^"]+)"', first), gz=gz)), first)
 
 

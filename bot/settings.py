@@ -224,7 +224,9 @@ def _home_filled_in(folder: str) -> str:
     try:
         return str(Path(folder).expanduser())
     except RuntimeError as error:
-        raise UsageError(f"The home folder in the input journal-folder, {folder}, can't be found.", why=str(error), advice="Write it out.") from error
+        raise UsageError(
+            f"The home folder in the input journal-folder, {folder}, can't be found.", why=str(error), advice="Write it out."
+        ) from error
 
 
 def action_settings(environment: Mapping[str, str]) -> ActionSettings:

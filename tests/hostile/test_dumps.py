@@ -105,6 +105,14 @@ def without_rows(found: object) -> None:
 FUZZ = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.parametrize("piece", PIECES, ids=range(len(PIECES)))
+def test_a_dump_that_begins_with_something_nasty(dumps: Path, piece: bytes) -> None:
+    path = dumps / "spoilt"
+    path.write_bytes(piece + (dumps / "plain.sql").read_bytes())
+
+    without_rows(look(path))
+
+
 @pytest.mark.parametrize("name", [*FORMS, "gzip"])
 @FUZZ
 @given(data=st.data())

@@ -283,6 +283,10 @@ LEAKS = {
         "22012: division by zero",
     ),
     "a row that is cut": ("INSERT INTO people VALUES ('sec' secret@example.org);", "42601: syntax error at or near …"),
+    "a quote that swallows a row": (
+        "SELECT \"\"; INSERT INTO people VALUES ('sec' || 'secret@example.org');",
+        "zero-length delimited identifier at or near …",
+    ),
     "its own names are shown": ("CREATE TABLE b (a no_such_type);", '42704: type "no_such_type" does not exist'),
 }
 
