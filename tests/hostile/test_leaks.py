@@ -11,22 +11,20 @@ from typing import Any
 
 import pytest
 
-from tests.fix_action import BASE_FILES, GOOD, ROOT, Action
+from tests.fix_action import GOOD, ROOT, Action
 from tests.hostile.fuzzing import HANG_S
 
 ROW = "rowvalue@example.org"
 # Where a secret is planted: input or variable -> its value, each with a word of its own.
 PLANTED = {
     "INPUT_TOKEN": "ghs_plantedtoken",
-    "INPUT_JOURNAL-URL": "postgresql://u:plantedpassword@127.0.0.1:9/d?connect_timeout=1",
+    "INPUT_JOURNAL-URL": "postgresql://u:plantedpassword@plantedpassword@127.0.0.1:9/d",
     "INPUT_JOURNAL-KEY": "plantedkey" * 8,
     "DATABASE_PASSWORD": "plantedvariable",
 }
 WORDS = ("plantedtoken", "plantedpassword", "plantedkey", "plantedvariable", "plantedsignature", "rowvalue")
 SEED = f"CREATE TABLE orders (id int PRIMARY KEY, email text);\nINSERT INTO orders VALUES (1, '{ROW}'), (2, '{ROW}');\n"
-FAILS = {f"db/migrations/{n}.sql": text for n, text in enumerate(
-    ["ALTER TABLE orders ALTER email TYPE int USING email::int;\n"], start=1
-)}  # fmt: skip
+FAILS = {"db/migrations/1_int.sql": "ALTER TABLE orders ALTER email TYPE int USING email::int;\n"}
 
 
 def without_journal(environment: dict[str, str]) -> None:
@@ -59,14 +57,14 @@ def seed_text(text: str) -> Callable[[dict[str, str]], None]:
 
 
 def nothing_to_say(environment: dict[str, str]) -> None:
-    """Leaves all as it is: the journal does not answer."""
+    """Leaves all as it is: the journal's URL can't be read."""
 
 
 # what goes wrong -> how, the files of the pull request, the exit status, and a part of what is said
 RUNS: dict[str, tuple[Callable[[dict[str, str]], None], dict[str, str], int, str]] = {
     "the event": (bad_event, GOOD, 2, "lacks what GitHub puts there"),
     "the token": (unknown_token, GOOD, 3, "GitHub answered 401"),
-    "the journal": (nothing_to_say, GOOD, 3, "journal"),
+    "the journal": (nothing_to_say, GOOD, 2, "The journal's URL can't be read"),
     "the seed's scheme": (seed_of("http://u:plantedpassword@127.0.0.1:9/x?sig=plantedsignature"), GOOD, 2, "over http"),
     "the seed's host": (seed_of("https://u:plantedpassword@127.0.0.1:9/x?sig=plantedsignature"), GOOD, 3, "from 127.0.0.1"),
     "the seed's URL": (seed_of("https://u:plantedpassword@[/x?sig=plantedsignature"), GOOD, 2, "can't be read"),
@@ -104,6 +102,17 @@ def test_nothing_secret_is_said(
     assert {(where, word) for where, text in everything.items() for word in WORDS if word in text} == set()
 
 
+def test_a_journal_that_does_not_answer(action: Action, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.journal.opening.PATIENCE_S", 0.2)
+    url = "postgresql://u:plantedpassword@127.0.0.1:9/d"
+
+    status, log = action.run_pull(action.open_pull(GOOD), journal_url=url, journal_key=PLANTED["INPUT_JOURNAL-KEY"])
+
+    assert (status, "does not answer" in log) == (3, True)
+    everything = {"log": log, **written(action)}
+    assert {(where, word) for where, text in everything.items() for word in WORDS if word in text} == set()
+
+
 def written(action: Action) -> dict[str, Any]:
     """All that a run leaves: its files, and what it told GitHub."""
     files = {name: action.workspace / name for name in ("output", "summary", "migration-rehearsal.json")}
@@ -115,12 +124,7 @@ def written(action: Action) -> dict[str, Any]:
 def test_what_is_planted_would_be_found(action: Action) -> None:
     """The migration's own text is shown: so a word in it is in all that is written."""
     named = {"db/migrations/1_a.sql": "ALTER TABLE orders ADD rowvalue int NOT NULL;\n"}
-    pull = action.open_pull(BASE_FILES | named)
+    action.run_pull(action.open_pull(named))
 
-    action.run_pull(pull)
-
-    assert {name for name, text in written(action).items() if "rowvalue" in text} >= {
-        "summary",
-        "comments",
-        "migration-rehearsal.json",
-    }
+    found = {name for name, text in written(action).items() if "rowvalue" in text}
+    assert found >= {"summary", "comments", "migration-rehearsal.json"}
