@@ -195,7 +195,7 @@ def _role(given: str | None) -> str | None:
     if given and (taken or not given.isprintable() or len(given.encode()) > 63):
         raise UsageError(
             f"The input role is {given!r}, which can't be the role of a migration.",
-            why="PostgreSQL or this program has another use for that name, or it is longer than 63 bytes, or not all of it can be seen.",
+            why="PostgreSQL or this program has another use for it, or it is longer than 63 bytes, or not all of it can be seen.",
             advice="Give the name of the role that your migration tool connects as.",
         )
     return given

@@ -25,6 +25,7 @@ _OPENS = re.compile(
     rb"^--\r?\n-- PostgreSQL database[^\n]{0,20}\n--\r?\n(?:\r?\n)?(?P<mark>\\restrict " + _KEY + rb")", re.MULTILINE
 )
 _UNRESTRICT = re.compile(rb"(?<!\\)\\unrestrict\b")
+LONGEST_LINE = 512 * 2**20  # bytes
 _HELD = 512  # bytes; longer than what _OPENS can match, which may begin in one piece and end in the next
 
 
@@ -59,7 +60,7 @@ class Script:
     """A SQL file on its way to psql, in pieces: lines stay where they are."""
 
     def __init__(self, name: str) -> None:
-        self._name, self._held, self._lines = name, b"", 0
+        self._name, self._held, self._lines, self._line_bytes = name, b"", 0, 0
         self._key: bytes | None = None
         self._opens = _FIRST_OPENS.match
 
@@ -74,9 +75,21 @@ class Script:
                 why="Only the pair that pg_dump writes is known, at a dump's begin and end.",
                 advice="Take the line out. Where it is part of the data, give the seed in pg_dump's custom format (-Fc).",
             )
+        self._refuse_endless_line(text, end)
         self._held = text[end:]
         self._lines += text.count(b"\n", 0, end)
         return text[:end]
+
+    def _refuse_endless_line(self, text: bytes, end: int) -> None:
+        """A line is kept three times in memory by psql, and a small file may unpack to a line of any length. Raises SeedError."""
+        newline = text.rfind(b"\n", 0, end)
+        self._line_bytes = self._line_bytes + end if newline < 0 else end - newline - 1
+        if self._line_bytes > LONGEST_LINE:
+            raise SeedError(
+                f"{self._name}:{self._lines + 1}: the line is longer than {LONGEST_LINE >> 20} MB.",
+                why="PostgreSQL takes no statement and no value of a gigabyte.",
+                advice="If it is a dump, make it in pg_dump's custom format (-Fc).",
+            )
 
     def _without_own_marks(self, text: bytes) -> bytes:
         """pg_dump's own `\\restrict` and `\\unrestrict` are blanked out; its key is one that nothing in the dump holds."""

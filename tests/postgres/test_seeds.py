@@ -255,6 +255,19 @@ def test_no_command_of_psql_is_run(server: Server, database: str, tmp_path: Path
         shutil.rmtree(folder)
 
 
+def test_a_line_without_an_end_is_not_kept_in_memory(
+    server: Server, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.postgres.psql.LONGEST_LINE", 3 * 2**20)
+    path = tmp_path / "seed.sql.gz"
+    path.write_bytes(gzip.compress(b"SELECT 1;\n" + b" " * 5 * 2**20))
+
+    with pytest.raises(SeedError, match=r"seed.sql.gz:2: the line is longer than 3 MB"):
+        seeds.run_sql_file(server, database, path, gz=True)
+    path.write_bytes(gzip.compress((b" " * 2**20 + b"\n") * 5))
+    seeds.run_sql_file(server, database, path, gz=True)
+
+
 @pytest.mark.parametrize(
     ("version", "has"),
     [("15.13", False), ("15.14", True), ("16.9", False), ("16.10", True), ("17.5", False), ("17.6", True), ("18.0", True),
