@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -17,7 +18,10 @@ def main() -> int:
     from bot.cli import stop_in_order_on_sigterm  # noqa: PLC0415
     from bot.errors import RehearsalError, as_fault  # noqa: PLC0415
     from bot.settings import action_settings  # noqa: PLC0415
+    from bot.words import visible  # noqa: PLC0415
 
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that is no text must not end the program
     stop_in_order_on_sigterm()
     try:
         settings = action_settings(os.environ)
@@ -29,9 +33,8 @@ def main() -> int:
         return 130
     except Exception as fault:  # noqa: BLE001  exit status 1 would say that a migration fails
         error = fault if isinstance(fault, RehearsalError) else as_fault(fault)
-        print(
-            "::error title=migration-rehearsal::" + " ".join(error.lines()).replace("%", "%25").replace("\n", "%0A"), flush=True
-        )
+        said = visible(" ".join(error.lines())).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+        print(f"::error title=migration-rehearsal::{said}", flush=True)
         return error.exit_status
 
 

@@ -47,7 +47,7 @@ def run_action(
         number=settings.pull_request,
     )
     if isinstance(event, Ignored):
-        print(f"Nothing to rehearse: {event.reason}.", file=out)
+        print(f"Nothing to rehearse: {one_line(event.reason)}.", file=out)
         return 0
     with closing(make_github(settings)) as github, ExitStack() as stack:
         pull = _completed(event, github)
@@ -135,8 +135,8 @@ def _payload(path: str) -> dict[str, Any]:
         payload = json.loads(Path(path).read_bytes())
     except OSError as error:
         raise EventError(f"The event can't be read from {path}.", why=error.strerror or str(error)) from error
-    except ValueError as error:
-        raise EventError(f"The event in {path} is not JSON.", why=str(error)) from error
+    except (ValueError, RecursionError) as error:  # the latter: lists in lists in lists
+        raise EventError(f"The event in {path} is not JSON.", why=str(error)[:200]) from error
     if not isinstance(payload, dict):
         raise EventError(f"The event in {path} is not an object.")
     return payload

@@ -252,7 +252,11 @@ def _plan_folder(folders: Sequence[str], settings: Settings) -> Plan:
     if len(folders) > 1:
         raise UsageError("A folder stands alone.", advice="Name one folder, or files.")
     folder = Path(folders[0])
-    files = [str(path) for path in sorted({*folder.rglob("*.sql"), *folder.rglob("*.expect")}) if path.is_file()]
+    files = [
+        str(path)
+        for path in sorted({*folder.rglob("*.sql"), *folder.rglob("*.expect")})
+        if path.is_file() and _stays(path, folder)
+    ]
     changes = [FileChange(path, FileStatus.ADDED) for path in files]
     plan = plan_changes(changes, [], _content, _content, layout=settings.layout, folders=[str(folder)])
     if not plan.migrations:
@@ -293,12 +297,20 @@ def _companions(path: str) -> list[str]:
     from bot.discovery import expectation_paths  # noqa: PLC0415
 
     names = [path.removesuffix(".up.sql") + ".down.sql", *expectation_paths(path)]
-    return [name for name in names if Path(name).is_file()]
+    return [name for name in names if Path(name).is_file() and _stays(Path(name), Path(path).parent)]
 
 
 def _beside(path: Path) -> Iterable[Path]:
     """The files beside one, or for Prisma, where each migration has a folder of its own, in the folders beside."""
-    return path.parent.parent.glob("*/migration.sql") if path.name == "migration.sql" else path.parent.glob("*.sql")
+    folder, pattern = (path.parent.parent, "*/migration.sql") if path.name == "migration.sql" else (path.parent, "*.sql")
+    return (file for file in folder.glob(pattern) if _stays(file, folder))
+
+
+def _stays(path: Path, folder: Path) -> bool:
+    """Whether a file that nobody named lies in the folder that it seems to lie in: a link in somebody's branch may lead to any
+    file of this machine.
+    """
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _rehearse(options: argparse.Namespace) -> int:

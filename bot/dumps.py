@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import subprocess
-import tarfile
 import uuid
 import zlib
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import IO, TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from bot.errors import SeedError, UsageError
+from bot.postgres.archive import refuse_paths_out
 from bot.postgres.binaries import Binaries, Needs
 from bot.progress import Advance, Progress
 
@@ -44,18 +44,17 @@ _ROLES = [
     )
 ]
 _NOT_ROLES = frozenset({"public", "current_user", "session_user", "current_role", "default", "none", "postgres"})
-_DUMPED_FROM = re.compile(rb"Dumped from database version:? (\d+)")
-_DUMPED_BY = re.compile(rb"Dumped by pg_dump version:? (\d+)")
+_DUMPED_FROM = re.compile(rb"Dumped from database version:? (\d{1,4})")
+_DUMPED_BY = re.compile(rb"Dumped by pg_dump version:? (\d{1,4})")
 _CREATED_AT = re.compile(rb"Archive created at (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
 _CREATES_PUBLIC = re.compile(rb"^CREATE SCHEMA public;\s*$")
 _QUOTE = re.compile(rb"'|\$(?:[A-Za-z_]\w*)?\$|--")
 _COPY = re.compile(rb"^COPY .* FROM stdin;\s*$", re.IGNORECASE)
 
 
+_LONGEST_LINE = 4 * CHUNK
 _HAND_WRITTEN = 64 * 2**20  # bytes; a larger one was made by pg_dump, which writes no such command
-_READS_ELSEWHERE = re.compile(
-    rb"\\(?:i|ir|include|include_relative|copy|getenv|gexec|!)\s|\\set[^\n]*`|\bfrom\s+(?:program\b|'/)", re.IGNORECASE
-)
+_READS_ELSEWHERE = re.compile(rb"\bfrom\s+(?:program\b|'/)", re.IGNORECASE)
 
 
 class Kind(StrEnum):
@@ -107,6 +106,15 @@ def locate(source: str, folder: Path, progress: Progress) -> Located:
         path, taken_at = _download(source, folder, progress)
         return Located(source, _identity(path), path, taken_at)
     path = Path(source)
+    try:
+        _refuse_what_is_no_seed(path, source)
+        with progress.step("read the seed", size_of(path), only_if_long=True):
+            return Located(source, _identity(path), path)
+    except OSError as error:
+        raise SeedError(f"The seed {source} can't be read.", why=error.strerror or str(error)) from error
+
+
+def _refuse_what_is_no_seed(path: Path, source: str) -> None:
     if not path.exists():
         raise SeedError(
             f"The seed {source} does not exist.",
@@ -114,11 +122,8 @@ def locate(source: str, folder: Path, progress: Progress) -> Located:
         )
     if not (path.is_file() or path.is_dir()):
         raise SeedError(f"The seed {source} is neither a file nor a folder.", advice="Give the path of a dump made by pg_dump.")
-    try:
-        with progress.step("read the seed", size_of(path), only_if_long=True):
-            return Located(source, _identity(path), path)
-    except OSError as error:
-        raise SeedError(f"The seed {source} can't be read.", why=error.strerror or str(error)) from error
+    if path.is_dir():
+        refuse_paths_out(path)
 
 
 def open_seed(located: Located, folder: Path, newest: Binaries, progress: Progress) -> SeedFile:
@@ -236,32 +241,48 @@ def _role(name: str) -> str:
 
 def _plain_lines(path: Path, kind: Kind, advance: Advance) -> Iterator[bytes]:
     """The lines of a plain dump without the rows: data after COPY is skipped without being split into lines."""
-    rest, in_data = b"", False
+    lines = _Lines()
     try:
         with opened(path, gz=kind is Kind.GZIP) as stream:
             while chunk := stream.read(CHUNK):
                 advance(len(chunk))
-                rest += chunk
-                while True:
-                    if in_data:
-                        end = rest.find(b"\n\\.")
-                        if end < 0:
-                            rest = rest[-2:]
-                            break
-                        rest, in_data = rest[end + 3 :], False
-                    line, newline, after = rest.partition(b"\n")
-                    if not newline:
-                        break
-                    rest = after
-                    in_data = _COPY.match(line) is not None
-                    if in_data:
-                        rest = b"\n" + rest
-                    yield line
+                yield from lines.take(chunk)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise not_whole(path, str(error)) from error
-    if in_data:
+    if lines.in_data:
         raise not_whole(path, "it ends in the middle of a table's rows")
-    yield rest
+    yield lines.rest
+
+
+class _Lines:
+    """Cuts a plain dump into lines, chunk by chunk. What is kept of it is never more than a chunk and a long line: of one that is
+    longer still, which no statement with a name that we look for is, each piece counts as a line.
+    """
+
+    def __init__(self) -> None:
+        self.rest = b""
+        self.in_data = False
+
+    def take(self, chunk: bytes) -> Iterator[bytes]:
+        text, at = self.rest + chunk, 0
+        while True:
+            if self.in_data:
+                # The line break before the data may be the one that ends the COPY itself.
+                end = text.find(b"\n\\.", max(0, at - 1))
+                if end < 0:
+                    at = max(at - 1, len(text) - 2, 0)
+                    break
+                at, self.in_data = end + 3, False
+            end = text.find(b"\n", at)
+            if end < 0:
+                break
+            line = text[at:end]
+            at, self.in_data = end + 1, _COPY.match(line) is not None
+            yield line
+        self.rest = text[at:]
+        if len(self.rest) > _LONGEST_LINE and not self.in_data:
+            yield self.rest
+            self.rest = b""
 
 
 def _archive_lines(path: Path, newest: Binaries) -> Iterator[bytes]:
@@ -302,7 +323,7 @@ def _kind(path: Path, source: str) -> Kind:
         return Kind.CUSTOM
     if head.startswith(b"\x1f\x8b"):
         return _kind_of_gzip(path, source)
-    if tarfile.is_tarfile(path):
+    if head[257:262] == b"ustar":
         return Kind.TAR
     if b"\0" in head:
         raise SeedError(
@@ -338,8 +359,8 @@ def _identity(path: Path) -> str:
 
 
 def identity_of_file(path: Path) -> str:
-    """What names a file's content. A small SQL file that has psql read other files, or the environment, has another identity each
-    time it is asked for: nobody knows what it gives.
+    """What names a file's content. A small SQL file that has the server read other files has another identity each time it is
+    asked for: nobody knows what it gives.
     """
     if path.stat().st_size < _HAND_WRITTEN:
         content = path.read_bytes()
@@ -393,12 +414,17 @@ def _download(url: str, folder: Path, progress: Progress, *, identity: str | Non
     with _asked(url) as answer:
         if identity and _identity_by_headers(url, answer) != identity:
             raise SeedError(f"The seed at {_https_host(url)} was changed just now.", advice="Run it again.")
-        length = int(answer.headers.get("content-length") or 0) or None
+        length = _content_length(answer)
         with progress.step(f"download the seed from {_https_host(url)}", length) as advance, path.open("wb") as file:
             for chunk in answer.iter_bytes(CHUNK):
                 file.write(chunk)
                 advance(len(chunk))
         return path, _as_iso(answer.headers.get("last-modified"))
+
+
+def _content_length(answer: httpx.Response) -> int | None:
+    said = answer.headers.get("content-length", "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 19 else None
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,9 +26,9 @@ def read_event(name: str, payload: Mapping[str, Any], *, repository: str, sha: s
             return _pull_request(payload, repository)
         if name == "merge_group":
             group = payload["merge_group"]
-            return PullRequest(repository, group["head_sha"], group["base_sha"], base_ref=group["base_ref"])
+            return PullRequest(repository, _sha(group["head_sha"]), _sha(group["base_sha"]), base_ref=_name(group["base_ref"]))
         if name == "workflow_dispatch":
-            branch = payload["repository"]["default_branch"]
+            branch = _name(payload["repository"]["default_branch"])
             return PullRequest(repository, "" if number else sha, "", number, base_ref=branch)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise EventError(
@@ -40,16 +41,35 @@ def read_event(name: str, payload: Mapping[str, Any], *, repository: str, sha: s
 
 def _pull_request(payload: Mapping[str, Any], repository: str) -> PullRequest | Ignored:
     pull = payload["pull_request"]
-    action = str(payload.get("action", "synchronize"))
+    action = _name(payload.get("action", "synchronize"))
     if action not in _ACTIONS:
         return Ignored(f"the pull request was {action}: nothing new to rehearse")
     head, base = pull["head"], pull["base"]
     head_repository = (head.get("repo") or {}).get("full_name")  # null when the fork is gone
     return PullRequest(
         repository=repository,
-        head_sha=head["sha"],
-        base_sha=base["sha"],
-        number=int(pull["number"]),
-        base_ref=base["ref"],
+        head_sha=_sha(head["sha"]),
+        base_sha=_sha(base["sha"]),
+        number=_number(pull["number"]),
+        base_ref=_name(base["ref"]),
         from_fork=head_repository != base["repo"]["full_name"],
     )
+
+
+def _sha(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", value):
+        raise ValueError("the id of a commit")
+    return value
+
+
+def _name(value: object) -> str:
+    """A name that can be shown: git and GitHub allow no control characters in theirs."""
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= 1000:
+        raise ValueError("a name")
+    return value
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
+        raise ValueError("a number")
+    return value

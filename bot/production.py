@@ -73,9 +73,16 @@ def _row(cells: list[str], place: str) -> tuple[str, int]:
     table, count = (cell.strip() for cell in cells)
     if "." not in table:
         raise UsageError(f"{place} names a table without its schema.", advice="Write it as in public.orders.")
-    if not (count.isascii() and count.isdigit() and int(count) <= _LARGEST):
+    rows = number_of_rows(count)
+    if rows is None:
         raise UsageError(f"{place} says a number of rows that is none.", advice=_ADVICE)
-    return table, int(count)
+    return table, rows
+
+
+def number_of_rows(text: str) -> int | None:
+    """A number that a table may have of rows; None for what is none. Longer ones Python may refuse to read."""
+    short = text.isascii() and text.isdigit() and len(text) <= 30
+    return int(text) if short and int(text) <= _LARGEST else None
 
 
 _ADVICE = "Export it from production as docs/production-rows.md says."

@@ -57,7 +57,8 @@ from bot.words import count, without_values
 
 # Serialization failure and deadlock, not enough of something, a lock not got, a time limit: the next time it may be otherwise.
 _OF_THE_MOMENT = ("40", "53", "55P03", "57")
-_READS_FILES = re.compile(r"copy\b[^;]*\bfrom\s+(?:program\b|'|e')|pg_read_|pg_ls_|lo_import|dblink|file_fdw", re.IGNORECASE)
+_READS_FILES = re.compile(r"pg_read_|pg_ls_|lo_import|dblink|file_fdw", re.IGNORECASE)
+_FROM_A_FILE = re.compile(r"\bfrom\s+(?:program\b|'|e')", re.IGNORECASE)
 
 
 class Effects(Protocol):
@@ -119,7 +120,15 @@ def _is_of_the_moment(report: Report, plan: Plan) -> bool:
     hit_a_limit = any(e.sqlstate.startswith(_OF_THE_MOMENT) for m in report.migrations for e in _errors(m))
     trials = [trial for m in report.migrations for trial in (m.down, m.second_run) if trial]
     not_tried = any(may_be_tried_later(trial.outcome, trial.error) for trial in trials)
-    return hit_a_limit or not_tried or any(_READS_FILES.search(migration.text) for migration in (*plan.base, *plan.migrations))
+    return hit_a_limit or not_tried or any(_reads_files(migration.text) for migration in (*plan.base, *plan.migrations))
+
+
+def _reads_files(text: str) -> bool:
+    """Whether it may read files. Looked at from semicolon to semicolon, so that a long text takes no longer than its length."""
+    if _READS_FILES.search(text):
+        return True
+    pieces = (piece[piece.lower().find("copy") :] for piece in text.split(";") if "copy" in piece.lower())
+    return any(_FROM_A_FILE.search(piece) for piece in pieces)
 
 
 def _errors(rehearsal: Rehearsal) -> list[SqlError]:

@@ -13,7 +13,8 @@ import subprocess
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -25,10 +26,23 @@ from bot.errors import SeedError
 from bot.model import SeedFacts
 from bot.postgres.counts import total_rows
 from bot.postgres.embedded import MAKER, Server
+from bot.postgres.psql import Script, refused_line, start_psql
 from bot.progress import Advance, Progress
-from bot.words import without_values
+from bot.words import said_by
 
-_MAY_QUOTE_A_VALUE = re.compile("invalid input|invalid byte|out of range|malformed|invalid .* value|too long|duplicate key")
+_KEPT = 1 << 16  # bytes of what psql says: the last ones, as it stops at the first error
+_ERROR = re.compile(r"^(?:psql:<stdin>:\d+|psql|pg_restore): (?:error|fatal|panic):", re.IGNORECASE | re.MULTILINE)
+# Data exceptions; and where a dump was cut or spoilt, the words at which its SQL makes no sense, which may be a row's.
+_OF_DATA = re.compile(
+    r"ERROR:  (?:22...|42601|42703):|invalid input|invalid byte|out of range|malformed|too long|syntax error|near \"|column \"",
+    re.IGNORECASE,
+)
+# Of a command, only a name that psql knows is shown: where a dump is spoilt it may be a piece of a row.
+_COMMAND = re.compile(
+    rb"\\(?:!|\?|i|ir|include|include_relative|copy|connect|c|cd|o|out|w|write|g|gx|gexec|gset|set|unset|setenv|getenv|echo|qecho|warn|"
+    rb"if|elif|else|endif|d\w{0,3}|l|pset|timing|x|a|t|encoding|restrict|lo_\w{4,6}|watch|q|p|r|s|e|prompt|password)(?=\s|$)"
+)
+_RAISED = ("exec_stmt_raise", " at RAISE")
 
 
 def restore(server: Server, seed: SeedFile, progress: Progress) -> list[str]:
@@ -76,45 +90,58 @@ def identity_of_texts(texts: Sequence[str]) -> str:
 
 
 def run_sql_file(server: Server, database: str, path: Path, advance: Advance | None = None, *, gz: bool = False) -> None:
-    """Runs a SQL file with psql, as the server's account. Raises SeedError with the first thing that went wrong."""
-    psql = server.run_tool(
-        "psql",
-        "-X",
-        "-q",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-v",
-        "VERBOSITY=terse",
-        "-d",
-        database,
-        "-f",
-        "-",
-        stdin=subprocess.PIPE,
-    )
+    """Runs a SQL file with psql, as the server's account; psql's own commands are refused. Raises SeedError with the first thing
+    that went wrong.
+    """
+    psql = start_psql(server, database)
     assert psql.stdin is not None  # noqa: S101  made with a pipe
-    assert psql.stdout is not None  # noqa: S101
     errors = _Drain(psql)
     try:
         with opened(path, gz=gz) as stream:
-            while chunk := stream.read(CHUNK):
-                psql.stdin.write(chunk)
-                if advance:
-                    advance(len(chunk))
+            _feed(psql.stdin, stream, Script(path.name), advance)
     except BrokenPipeError:
         pass  # psql stopped at an error, and says which
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         psql.kill()
         raise not_whole(path, str(error)) from error
+    except SeedError:
+        psql.kill()
+        raise
     finally:
         with _ignoring_broken_pipe():
             psql.stdin.close()
         said = errors.finish()
     if psql.returncode != 0:
+        _refuse_command(path, said, gz=gz)
         raise SeedError(
             f"{path.name} could not be restored.",
-            why=_first_error(said),
+            why=_first_error(said, path, gz=gz),
             advice="Restore it into an empty PostgreSQL of the same version with `psql -v ON_ERROR_STOP=1` to see it fail there.",
         )
+
+
+def _feed(psql: IO[bytes], stream: IO[bytes], script: Script, advance: Advance | None) -> None:
+    while chunk := stream.read(CHUNK):
+        psql.write(script.take(chunk))
+        if advance:
+            advance(len(chunk))
+    psql.write(script.take(b"", last=True))
+
+
+def _refuse_command(path: Path, said: str, *, gz: bool) -> None:
+    """Says where a command of psql stands, if that is what psql stopped at. Raises SeedError."""
+    number = refused_line(said)
+    if number is None:
+        return
+    with opened(path, gz=gz) as stream:
+        line = next(islice(stream, number - 1, None), b"").strip()
+    found = _COMMAND.match(line)
+    command = found[0].decode() if found else "a backslash outside quotes"
+    raise SeedError(
+        f"{path.name}:{number}: {command} is a command of psql, and of such a file only SQL is run.",
+        why="Commands of psql can run any program, and whoever opens a pull request may have written the file.",
+        advice="Write it as SQL: rows as `COPY … FROM stdin;` with the rows below it, another file's content in its place.",
+    )
 
 
 class _Drain:
@@ -132,8 +159,8 @@ class _Drain:
 
     def _read(self, stream: IO[bytes], keep: bool) -> None:
         while chunk := stream.read(1 << 16):
-            if keep and len(self._said) < 1 << 16:
-                self._said += chunk
+            if keep:
+                self._said = (self._said + chunk)[-_KEPT:]
         stream.close()
 
     def finish(self) -> str:
@@ -143,11 +170,36 @@ class _Drain:
         return self._said.decode(errors="replace")
 
 
-def _first_error(said: str) -> str:
-    """The first error of psql or pg_restore, without what may be a row's value."""
-    lines = [line for line in said.splitlines() if "error" in line.lower() or "fatal" in line.lower()]
-    first = (lines or said.splitlines() or [""])[0][-400:]
-    return without_values(first) if _MAY_QUOTE_A_VALUE.search(first) else first
+def _first_error(said: str, path: Path, *, gz: bool = False) -> str:
+    """The first error of psql or pg_restore, without what may be a row's value: whatever a data exception quotes; of what others
+    quote, and of what a function RAISEs, what the file at `path` does not say. A seed's SQL may have read the rows before it.
+    """
+    found = _ERROR.search(said)
+    if found is None:
+        return "It says nothing that can be shown."
+    said = said[found.start() :]
+    first = said.partition("\n")[0][:400]
+    if any(sign in said for sign in _RAISED):
+        head, edge, raised = first.rpartition("ERROR:  ")
+        known = _said_in(path, raised.split(), gz=gz)
+        return head + edge + " ".join(word if word in known else "…" for word in raised.split())
+    if _OF_DATA.search(first):
+        shown, quote, _rest = first.partition('"')  # what is quoted may hold quotes itself
+        return shown + ("…" if quote else "")
+    return said_by(" ".join(_said_in(path, re.findall(r'"([^"]+)"', first), gz=gz)), first)
+
+
+def _said_in(path: Path, words: Sequence[str], *, gz: bool) -> set[str]:
+    """Those of the words that a file holds."""
+    missing = {word for word in words if len(word) < 256}
+    found: set[str] = set()
+    rest = b""
+    with suppress(OSError, EOFError, zlib.error), opened(path, gz=gz) as stream:
+        while missing and (chunk := stream.read(CHUNK)):
+            rest = rest[-1024:] + chunk
+            there = {word for word in missing if word.encode() in rest}
+            missing, found = missing - there, found | there
+    return found
 
 
 @contextmanager
@@ -194,6 +246,6 @@ def _pg_restore(server: Server, seed: SeedFile) -> None:
     if done.returncode != 0:
         raise SeedError(
             f"{seed.path.name} could not be restored.",
-            why=_first_error(done.stderr.decode(errors="replace")),
+            why=_first_error(done.stderr.decode(errors="replace"), seed.path / "toc.dat" if seed.path.is_dir() else seed.path),
             advice="Restore it into an empty PostgreSQL with `pg_restore --exit-on-error` to see it fail there.",
         )

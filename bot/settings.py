@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -15,8 +17,10 @@ from bot.clones import check_provider
 from bot.errors import UsageError
 from bot.journal.place import Place
 from bot.layouts import named
-from bot.production import Production, read_statistics
+from bot.production import Production, number_of_rows, read_statistics
 from bot.verdict import FAIL_ON
+
+_LONGEST = 4096  # bytes in a line of an input, as in a path
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +136,20 @@ class ActionSettings:
         return [secret.strip() for secret in given if secret.strip()]
 
 
+_PASSWORD = re.compile(r"\b(?:ssl)?password\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s&]+))", re.IGNORECASE)
+
+
 def _passwords(url: str | None) -> list[str]:
-    """The password in a URL, as it stands there and as it is meant."""
-    try:
-        password = urlsplit(url or "").password
-    except ValueError:  # said when it is used
-        return []
-    return [password, unquote(password)] if password else []
+    """The passwords in a URL, or in libpq's other way of writing it, as they stand there and as they are meant."""
+    found = [quoted or plain for quoted, plain in _PASSWORD.findall(url or "")]
+    with suppress(ValueError):  # said when it is used
+        found.insert(0, urlsplit(url or "").password or "")
+    return [*dict.fromkeys(way for password in found if password for way in (password, unquote(password)))]
 
 
 def settings_from(inputs: Mapping[str, str]) -> Settings:
     """Takes inputs by name (an empty one counts as absent) to Settings. Raises UsageError that names the input."""
+    _refuse_what_is_no_text(inputs)
     given = {name: value.strip() for name, value in inputs.items() if value and value.strip()}
     if layout := given.get("layout"):
         named(layout)
@@ -157,7 +164,7 @@ def settings_from(inputs: Mapping[str, str]) -> Settings:
         max_reads_blocked_ms=_number(given, "max-reads-blocked-ms"),
         max_writes_blocked_ms=_number(given, "max-writes-blocked-ms"),
         production=_production(given.get("production-rows", "")),
-        time_limit_s=min(_number(given, "time-limit"), 10_000) * 60,
+        time_limit_s=max(min(_number(given, "time-limit"), 10_000) * 60, 0.001),
         way_back=_flag(given, "way-back"),
         postgres_bin=given.get("postgres-bin"),
         show_row_data=_flag(given, "show-row-data"),
@@ -169,12 +176,26 @@ def settings_from(inputs: Mapping[str, str]) -> Settings:
     )
 
 
+def _refuse_what_is_no_text(inputs: Mapping[str, str]) -> None:
+    for name, value in inputs.items():
+        try:
+            readable = "\0" not in os.fsencode(value).decode(errors="replace")
+        except UnicodeEncodeError:
+            readable = False
+        if not readable or any(len(os.fsencode(line)) > _LONGEST for line in value.splitlines()):
+            raise UsageError(
+                f"The input {name} holds what no name or path can hold: a NUL, half a character, or more than {_LONGEST} bytes.",
+                advice="Check where it comes from.",
+            )
+
+
 def _role(given: str | None) -> str | None:
     """A name that is nobody else's. Raises UsageError."""
-    if given and (given.startswith("pg_") or given in ("migration_rehearsal", "public", "none") or len(given.encode()) > 63):
+    taken = given and (given.startswith("pg_") or given in ("migration_rehearsal", "public", "none"))
+    if given and (taken or not given.isprintable() or len(given.encode()) > 63):
         raise UsageError(
             f"The input role is {given!r}, which can't be the role of a migration.",
-            why="PostgreSQL or this program has another use for that name, or it is longer than 63 bytes.",
+            why="PostgreSQL or this program has another use for it, or it is longer than 63 bytes, or not all of it can be seen.",
             advice="Give the name of the role that your migration tool connects as.",
         )
     return given
@@ -185,18 +206,25 @@ def _production(given: str) -> Production:
     if not given:
         return Production()
     digits = given.replace("_", "").replace(",", "")
-    if digits.isascii() and digits.isdigit():
-        return Production(total=int(digits))
+    if (total := number_of_rows(digits)) is not None:
+        return Production(total=total)
     try:
+        _refuse_what_is_no_file(given)
         with Path(given).open(encoding="utf-8", newline="") as lines:
             return read_statistics(lines, given)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "It is no text in UTF-8."
         raise UsageError(
             f"The input production-rows is {given!r}: no number, and no file that can be read.",
             why=why or "",
             advice="Give a number of rows, or the path of a file made as docs/production-rows.md says.",
         ) from error
+
+
+def _refuse_what_is_no_file(path: str) -> None:
+    """A device or a pipe may give bytes for ever. Raises OSError, ValueError for a path that can't be one."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise OSError(0, "It is no file.")
 
 
 def _journal(given: Mapping[str, str]) -> Place:
@@ -217,7 +245,9 @@ def _home_filled_in(folder: str) -> str:
     try:
         return str(Path(folder).expanduser())
     except RuntimeError as error:
-        raise UsageError(f"The home folder in {folder} can't be found.", why=str(error), advice="Write it out.") from error
+        raise UsageError(
+            f"The home folder in the input journal-folder, {folder}, can't be found.", advice="Write it out."
+        ) from error
 
 
 def action_settings(environment: Mapping[str, str]) -> ActionSettings:
@@ -231,13 +261,16 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
             advice="Leave the input out (it defaults to the workflow's own token) or give it a secret that exists.",
         )
     number = inputs["pull-request"].strip()
-    if number and not (number.isascii() and number.isdigit()):
+    if number and not (number.isascii() and number.isdigit() and len(number) < 19):
         raise UsageError(f"The input pull-request is {number!r}, which is no number.", advice="Give it as in `pull-request: 42`.")
     settings, comment, report, wrong = Settings(), True, _default("report"), None
+    workspace = environment.get("GITHUB_WORKSPACE") or "."
     try:
+        _refuse_what_is_no_text(inputs)
+        _refuse_links_out(inputs, workspace)
         report = _inside_workspace(inputs["report"].strip() or report)
         settings = settings_from(inputs)
-        _outside_workspace(settings.journal.folder, environment.get("GITHUB_WORKSPACE") or ".")
+        _outside_workspace(settings.journal.folder, workspace)
         comment = _flag({name: value for name, value in inputs.items() if value}, "comment")
     except UsageError as error:
         wrong = error
@@ -252,7 +285,7 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
         repository=repository,
         sha=environment.get("GITHUB_SHA", ""),
         api_url=environment.get("GITHUB_API_URL") or "https://api.github.com",
-        workspace=environment.get("GITHUB_WORKSPACE") or ".",
+        workspace=workspace,
         attempt=f"{run_id}.{environment.get('GITHUB_RUN_ATTEMPT', '1')}" if run_id else "",
         run_url=f"{server}/{repository}/actions/runs/{run_id}" if server and run_id else None,
         comment=comment,
@@ -277,6 +310,26 @@ def _inside_workspace(path: str) -> str:
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
         raise UsageError(f"The input report is {path!r}, which leaves the workspace.", advice="Give a relative path.")
     return path
+
+
+def _refuse_links_out(inputs: Mapping[str, str], workspace: str) -> None:
+    """What the workflow names in the checkout is read only if it lies there: a pull request can make a link of it that leads to
+    whatever this machine has.
+    """
+    top = os.path.abspath(workspace)  # noqa: PTH100  without following links, which Path.resolve does
+    for name in ("seed", "seed-sql", "production-rows"):
+        given = inputs[name].strip()
+        path = Path(os.path.abspath(os.path.join(top, given)))  # noqa: PTH100, PTH118  and `..` taken away
+        if (
+            "://" not in given
+            and path.is_relative_to(top)
+            and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(top))
+        ):
+            raise UsageError(
+                f"The input {name} is {given!r}, a link that leads out of the workspace.",
+                why="Whoever opens a pull request can make it lead to any file of this machine.",
+                advice="Name the file itself, or copy it into the workspace.",
+            )
 
 
 def _outside_workspace(folder: str | None, workspace: str) -> None:

@@ -77,7 +77,7 @@ class EmbeddedProvider:
             try:
                 admin.execute(
                     sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY").format(
-                        sql.Identifier(name), sql.Identifier(self._seed), sql.Identifier(self._role)
+                        sql.Identifier(name), sql.Identifier(self._seed), sql.Identifier(MAKER)
                     )
                 )
                 since_xid = next_xid(admin)

@@ -35,7 +35,9 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What a path tells. `order` sorts as the tool sorts; `version` is how the tool writes it."""
+    """What a path tells. `order` sorts as the tool sorts; `version` is how the tool writes it. No file's name is longer than 255
+    bytes, so a number in it has no more digits: Python would not read thousands of them.
+    """
 
     version: str
     order: tuple[object, ...]
@@ -124,7 +126,7 @@ def section(text: str, begins: re.Pattern[str], ends: re.Pattern[str], keep: re.
     """
     kept: list[str] = []
     inside = found = False
-    for line in text.splitlines(keepends=True):
+    for line in lines_of(text):
         if begins.match(line):
             inside = found = True
             kept.append(_blank(line))
@@ -134,6 +136,11 @@ def section(text: str, begins: re.Pattern[str], ends: re.Pattern[str], keep: re.
         else:
             kept.append(line if inside or (keep and keep.match(line)) else _blank(line))
     return "".join(kept) if found else None
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines as a tool reads them, each with its end: at line feeds alone, where `str.splitlines` knows ten more line ends."""
+    return [f"{line}\n" for line in text.split("\n")[:-1]] + [text.rpartition("\n")[2]]
 
 
 def _blank(line: str) -> str:

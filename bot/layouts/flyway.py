@@ -13,7 +13,7 @@ from bot.layouts.base import HistoryTable, Layout, Name, Part, ToolRefusal, is_e
 from bot.model import Transaction
 from bot.sql import Script
 
-_VERSIONED = re.compile(r"(?P<kind>[VUB])(?P<version>[0-9]+(?:[._][0-9]+)*)__(?P<title>.*)\.sql", re.DOTALL)
+_VERSIONED = re.compile(r"(?P<kind>[VUB])(?P<version>[0-9]{1,255}(?:[._][0-9]{1,255})*)__(?P<title>.*)\.sql", re.DOTALL)
 _REPEATABLE = re.compile(r"R__(?P<title>.*)\.sql", re.DOTALL)
 _PARTS = {"V": Part.UP, "U": Part.DOWN, "B": Part.BASELINE}
 
@@ -55,5 +55,5 @@ FLYWAY = Layout(
     transaction=_transaction,
     strips_bom=True,
     history=HistoryTable("flyway_schema_history", "version"),
-    placeholder=re.compile(r"\$\{(?P<name>[^}\s]+)\}"),
+    placeholder=re.compile(r"\$\{(?P<name>[^{}\s]+)\}"),
 )

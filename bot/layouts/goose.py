@@ -6,13 +6,14 @@ One transaction a file unless it says `-- +goose NO TRANSACTION`.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from pathlib import PurePosixPath
 
 from bot.layouts.base import HistoryTable, Layout, Name, ToolRefusal, is_expectation, section
 from bot.model import Transaction
 from bot.sql import Script
 
-_FILE = re.compile(r"(?P<version>[0-9]+)_.*\.sql", re.DOTALL)
+_FILE = re.compile(r"(?P<version>[0-9]{1,255})_.*\.sql", re.DOTALL)
 _UP = re.compile(r"--\s*\+goose\s+up\b", re.IGNORECASE)
 _DOWN = re.compile(r"--\s*\+goose\s+down\b", re.IGNORECASE)
 _STATEMENT = re.compile(r"\s*--\s*\+goose\s+statement(begin|end)\b", re.IGNORECASE)
@@ -30,7 +31,7 @@ def _parse(path: PurePosixPath) -> Name | None:
 
 
 def _evidence(path: PurePosixPath, text: str) -> str | None:
-    if _parse(path) and any(_UP.match(line) for line in text.splitlines()):
+    if _parse(path) and any(_UP.match(line) for line in text.split("\n")):
         return f"{path.name} has a line -- +goose Up"
     return None
 
@@ -53,14 +54,15 @@ def _refuse_what_goose_would_split(text: str, script: Script) -> None:
     inside a function's body. Raises ToolRefusal.
     """
     inside = False
-    ends = {text.count("\n", 0, statement.end) + 1 for statement in script.statements}
-    spans = [(s.line, text.count("\n", 0, s.end) + 1) for s in script.statements]
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Statements stand in order, and so do their lines: the first that ends on this line or below is the one it may be within.
+    spans = [(s.line, s.line + s.sql.count("\n")) for s in script.statements]
+    ends = [end for _begin, end in spans]
+    for number, line in enumerate(text.split("\n"), start=1):
         if mark := _STATEMENT.match(line):
             inside = mark[1].lower() == "begin"
-        elif not inside and _LINE_END.search(line) and number not in ends:
-            within = [begin for begin, end in spans if begin <= number < end]
-            if within:
+        elif not inside and _LINE_END.search(line):
+            nearest = bisect_left(ends, number)
+            if nearest < len(spans) and spans[nearest][0] <= number < ends[nearest]:
                 raise ToolRefusal(
                     "goose ends a statement at this line: put the whole statement between -- +goose StatementBegin and "
                     "-- +goose StatementEnd",

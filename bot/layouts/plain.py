@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from bot.layouts.base import Layout, Name, is_expectation, number, single_unless_refused
 
-_FILE = re.compile(r"(?P<version>[0-9]+(?:[._][0-9]+)*)(?P<rest>[^0-9].*)?\.sql", re.DOTALL)
+_FILE = re.compile(r"(?P<version>[0-9]{1,255}(?:[._][0-9]{1,255})*)(?P<rest>[^0-9].*)?\.sql", re.DOTALL)
 
 
 def _parse(path: PurePosixPath) -> Name | None:

@@ -12,7 +12,7 @@ from bot.sidecar.upstreams import Upstreams
 
 NOT_DONE = frozenset({425, 429, 503})
 IN_DOUBT = frozenset({408, 500, 502, 504})
-_SIZE = re.compile(r"(?P<number>[0-9]+)\s*(?P<unit>|k|m|g)i?b?", re.IGNORECASE)
+_SIZE = re.compile(r"(?P<number>[0-9]{1,15})\s*(?P<unit>|k|m|g)i?b?", re.IGNORECASE)
 _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 
 
@@ -65,7 +65,7 @@ def parse_listen(text: str) -> tuple[str, int]:
     """`127.0.0.1:8377`, `[::1]:8377`, `localhost:8377` -> host and port. Raises UsageError."""
     host, colon, port = text.strip().rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not colon or not bare or (":" in bare) != (bare != host) or not port.isdecimal() or int(port) > 65535:
+    if not colon or not bare or (":" in bare) != (bare != host) or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
         raise UsageError(
             f"«{text}» is no address to listen on.", advice="Write it as 127.0.0.1:8377 or [::1]:8377; port 0 is any free one."
         )

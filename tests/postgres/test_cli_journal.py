@@ -97,12 +97,12 @@ def test_libpqs_variables_are_no_part_of_an_answer(run: Call, journal_url: str, 
 
 
 def test_a_seed_that_reads_other_files_is_not_taken_for_the_same(run: Call, journal_url: str, kept: Path, tmp_path: Path) -> None:
-    (kept / "users.sql").write_text("CREATE TABLE users (name text); INSERT INTO users VALUES ('a');")
-    (tmp_path / "extra.sql").write_text(f"\\i {kept}/users.sql\n")
+    (kept / "users.csv").write_text("a\n")
+    (tmp_path / "extra.sql").write_text(f"CREATE TABLE users (name text); COPY users FROM '{kept}/users.csv' (FORMAT csv);\n")
     (tmp_path / "3_names.sql").write_text("ALTER TABLE users ALTER name SET NOT NULL;")
     ask = ("rehearse", "3_names.sql", "--seed", "seed.sql", "--seed-sql", str(tmp_path / "extra.sql"), "--journal", journal_url)
     first = run(*ask)
-    (kept / "users.sql").write_text("CREATE TABLE users (name text); INSERT INTO users VALUES (NULL);")
+    (kept / "users.csv").write_text("\n")
 
     assert (first.status, run(*ask).status) == (0, 1), first.err
 
@@ -170,7 +170,7 @@ WRONG = [
     (("journal", "show", "--journal", "/nowhere/at/all"), "There is no journal in /nowhere/at/all"),
     (("journal", "show", "--limit", "0", "--journal", "host=/nowhere"), "Give 1 or more"),
     (("journal", "prune", "--older-than", "999999999999", "--journal", "x"), "a hundred years"),
-    (("journal", "show", "--journal", "~nosuchuser/x"), "The home folder in ~nosuchuser/x can't be found"),
+    (("journal", "show", "--journal", "~nosuchuser/x"), "~nosuchuser/x, can't be found"),
     (("journal", "show", "--journal", "postgresql://bob:abc@hush@127.0.0.1:1/db"), "Write @ as %40"),
     (("journal", "show", "--journal", "postgresql://bob:pa/hush@127.0.0.1:1/db"), "Write @ as %40"),
 ]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import subprocess
-from collections.abc import Callable
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,7 @@ from bot.dumps import SeedFile, locate, open_seed
 from bot.errors import SeedError, ServerError, UsageError
 from bot.postgres.binaries import Binaries, Needs, choose, newest
 from bot.postgres.embedded import MAKER, Server, embedded_server
+from bot.postgres.psql import _restrictable, has_restricted_mode, start_psql
 from bot.postgres.roles import may_make_seeds
 from bot.progress import Progress
 from tests.fix_postgres import POSTGRES_BIN, Stage
@@ -61,6 +66,17 @@ def dumps(server: Server, stage: Stage, tmp_path_factory: pytest.TempPathFactory
         check=True,
     )
     return folder
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[str]:
+    """An empty database, for files that are run without all the rest."""
+    name = f"files_{uuid.uuid4().hex}"
+    with server.connect("postgres") as admin:
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY FILE_COPY".encode())
+    yield name
+    with server.connect("postgres") as admin:
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @pytest.fixture(scope="session")
@@ -152,6 +168,152 @@ def test_a_failing_restore_says_what_without_row_values(binaries: Binaries, tmp_
     with embedded_server(binaries) as server, pytest.raises(SeedError) as refused:
         seeds.restore(server, look(path, tmp_path), QUIET)
     assert "invalid input syntax for type integer" in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+# A plain dump as pg_dump has written it since 15.14, 16.10, 17.6 and 18.
+DUMP = """\
+--
+-- PostgreSQL database dump
+--
+
+\\restrict K1
+
+-- Dumped from database version 15.18
+CREATE TABLE {table} (a text);
+COPY {table} FROM stdin;
+\\\\unrestrict K1
+\\\\! touch x
+\\.
+--
+-- PostgreSQL database dump complete
+--
+
+\\unrestrict K1
+
+"""
+HEAVY = "INSERT INTO two VALUES ('" + "x" * 1000 + "');\n"
+ONLY_SQL = {
+    "two dumps in one file": DUMP.format(table="one") + DUMP.format(table="two").replace("K1", "K2"),
+    "a dump with line ends of Windows": (DUMP.format(table="one") + "CREATE TABLE two (a text);\n").replace("\n", "\r\n"),
+    "a dump without its comments": "\\restrict K1\nCREATE TABLE one (a text);\n\\unrestrict K1\nCREATE TABLE two (a text);\n",
+    # The mark of the second dump lies across the edge of the pieces in which a file is read.
+    **{
+        f"marks {shift} bytes before the end of a piece": (
+            "CREATE TABLE two (a text);\n" + HEAVY * ((2**20 - shift) // len(HEAVY) - 1)
+        ).ljust(2**20 - shift - 46) + "\n" + DUMP.format(table="one")
+        for shift in (0, 3, 20, 60, 512)
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ONLY_SQL.values(), ids=ONLY_SQL.keys())
+def test_the_marks_of_pg_dump_itself_are_understood(server: Server, database: str, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "seed.sql"
+    path.write_text(text, newline="")
+
+    seeds.run_sql_file(server, database, path)
+
+    with server.connect(database) as connection:
+        assert connection.execute("SELECT to_regclass('one'), to_regclass('two')").fetchone() == ("one", "two")
+
+
+# what of a file is not SQL -> what is said; each would make the file MARK if it were run
+COMMANDS = {
+    "a program": ("SELECT 1;\n\\! touch MARK\n", r"seed.sql:2: \\! is a command of psql"),
+    "output to a program": ("\\o |touch MARK\n", r"seed.sql:1: \\o is a command of psql"),
+    "rows of a program": ("CREATE TABLE t (a text);\n\\copy t from program 'touch MARK'\n", r"seed.sql:2: \\copy is a command"),
+    "backticks": ("\\set x `touch MARK`\n", r"seed.sql:1: \\set is a command of psql"),
+    "another file": ("\n\n\\i other.sql\n", r"seed.sql:3: \\i is a command of psql"),
+    "after a statement": ("SELECT '\\! touch MARK' \\g |sh\n", "seed.sql:1: a backslash outside quotes is a command of psql"),
+    "below rows": ("CREATE TABLE t (a text);\nCOPY t FROM stdin;\na\nb\n\\.\n\\! touch MARK\n", r"seed.sql:6: \\! is a"),
+    "after a byte order mark": ("\ufeff\\! touch MARK\n", "seed.sql:1: a backslash outside quotes"),
+    "after the end of a dump": (DUMP.format(table="t") + "\\! touch MARK\n", r"seed.sql:19: \\! is a command"),
+    "the end of a mode that it did not begin": ("\\unrestrict `touch MARK`\n", r"seed.sql:1: \\unrestrict ends what no"),
+    "the end of a dump with more": (
+        DUMP.format(table="t").replace("unrestrict K1\n\n", "unrestrict K1 `touch MARK`\n"),
+        r"seed.sql:17: \\unrestrict ends what no",
+    ),
+    "a key with more": ("\\restrict `touch MARK`\n", r"seed.sql:1: \\restrict is a command"),
+    "far below": (f"-- {'x' * 1000}\n" * 3000 + "\\unrestrict `touch MARK`\n", r"seed.sql:3001: \\unrestrict ends what no"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), COMMANDS.values(), ids=COMMANDS.keys())
+@pytest.mark.parametrize("gz", [False, True], ids=["plain", "gzip"])
+def test_no_command_of_psql_is_run(server: Server, database: str, tmp_path: Path, text: str, said: str, gz: bool) -> None:
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))
+    folder.chmod(0o777)  # whoever psql runs as may write it
+    content = text.replace("MARK", str(folder / "mark")).encode()
+    path = tmp_path / "seed.sql"
+    path.write_bytes(gzip.compress(content) if gz else content)
+    try:
+        with pytest.raises(SeedError, match=said):
+            seeds.run_sql_file(server, database, path, gz=gz)
+        assert list(folder.iterdir()) == []
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_a_line_without_an_end_is_not_kept_in_memory(
+    server: Server, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.postgres.psql.LONGEST_LINE", 3 * 2**20)
+    path = tmp_path / "seed.sql.gz"
+    path.write_bytes(gzip.compress(b"SELECT 1;\n" + b" " * 5 * 2**20))
+
+    with pytest.raises(SeedError, match=r"seed.sql.gz:2: the line is longer than 3 MB"):
+        seeds.run_sql_file(server, database, path, gz=True)
+    path.write_bytes(gzip.compress((b" " * 2**20 + b"\n") * 5))
+    seeds.run_sql_file(server, database, path, gz=True)
+
+
+@pytest.mark.parametrize(
+    ("version", "has"),
+    [("15.13", False), ("15.14", True), ("16.9", False), ("16.10", True), ("17.5", False), ("17.6", True), ("18.0", True),
+     ("18beta1", True), ("19devel", True)],
+)  # fmt: skip
+def test_which_psql_can_be_restricted(version: str, has: bool) -> None:
+    assert has_restricted_mode(version) is has
+
+
+def test_an_old_psql_is_not_given_the_file(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = Server(replace(server.binaries, version="15.13"), server.folder, server.account)
+    newer = newest(POSTGRES_BIN)
+    assert _restrictable(old.binaries) == newer
+
+    monkeypatch.setattr("bot.postgres.psql.newest", lambda _explicit: old.binaries)
+    with pytest.raises(SeedError, match=r"psql 15\.13 can't be kept from running programs"):
+        start_psql(old, "postgres")
+
+
+# what fails -> what is said of it, and that it does not say: what stands in a row, though a name or a message may be made of it
+ROWS = "CREATE TABLE people AS SELECT 'sec' || 'ret@example.org' AS email;\n"
+LEAKS = {
+    "a cast": ("SELECT email::int FROM people;", "22P02: invalid input syntax for type integer: …"),
+    "a name that is a value": ("SELECT left(email, 6)::regrole FROM people;", "42704: role … does not exist"),
+    "what a function says": ("DO $$BEGIN RAISE 'sorry %', (SELECT email FROM people); END$$;", "… sorry …"),
+    "a notice that looks like an error": (
+        "DO $$BEGIN RAISE NOTICE E'\\nerror: %', (SELECT email FROM people); END$$;\nSELECT 1/0;",
+        "22012: division by zero",
+    ),
+    "a row that is cut": ("INSERT INTO people VALUES ('sec' secret@example.org);", "42601: syntax error at or near …"),
+    "a quote that swallows a row": (
+        "SELECT \"\"; INSERT INTO people VALUES ('sec' || 'secret@example.org');",
+        "zero-length delimited identifier at or near …",
+    ),
+    "its own names are shown": ("CREATE TABLE b (a no_such_type);", '42704: type "no_such_type" does not exist'),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), LEAKS.values(), ids=LEAKS.keys())
+def test_what_fails_is_said_without_rows(server: Server, database: str, tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "seed.sql"
+    path.write_text(ROWS + text)
+
+    with pytest.raises(SeedError) as refused:
+        seeds.run_sql_file(server, database, path)
+    assert said in refused.value.why
     assert "secret" not in str(refused.value)
 
 
