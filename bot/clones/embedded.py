@@ -14,7 +14,7 @@ from bot.errors import CloneError
 from bot.postgres.counts import next_xid
 from bot.postgres.embedded import MAKER, Server
 from bot.postgres.guard import Guard
-from bot.postgres.roles import superuser_rights
+from bot.postgres.roles import Lender
 
 SEED = "seed"
 # For sessions of ours: what a migration may have set for all later sessions of its database, and would change what they see.
@@ -65,6 +65,8 @@ class EmbeddedProvider:
         self._server, self._seed, self._role = server, seed, role
         self._may_create = frozenset() if superuser else may_create  # a superuser needs nothing lent
         self._made = 0
+        self._ours: set[int] = set()  # processes of the sessions opened here
+        self._lenders: dict[str, Lender] = {}
 
     @contextmanager
     def clone(self) -> Iterator[Clone]:
@@ -92,11 +94,15 @@ class EmbeddedProvider:
 
     def connect(self, clone: Clone) -> psycopg.Connection:
         """See Provider."""
-        return self._server.connect(clone.name, user=self._role)
+        return self._known(self._server.connect(clone.name, user=self._role))
 
     def read(self, clone: Clone) -> psycopg.Connection:
         """See Provider."""
-        return self._server.connect(clone.name, user=self._role, settings=settings_of(_OURS))
+        return self._known(self._server.connect(clone.name, user=self._role, settings=settings_of(_OURS)))
+
+    def _known(self, connection: psycopg.Connection) -> psycopg.Connection:
+        self._ours.add(connection.info.backend_pid)
+        return connection
 
     def observe(self, clone: Clone) -> psycopg.Connection:
         """See Provider."""
@@ -105,12 +111,8 @@ class EmbeddedProvider:
     def guard(self, clone: Clone) -> Guard:
         """See Provider."""
         server = self._server
-        return Guard(
-            server.end_session,
-            server.room_bytes,
-            lambda connection: superuser_rights(server, connection, clone.since_xid),
-            self._may_create,
-        )
+        lender = self._lenders.setdefault(clone.name, Lender(server, clone.since_xid, self._ours))
+        return Guard(server.end_session, server.room_bytes, lender.rights, self._may_create)
 
     def room_bytes(self) -> int | None:
         """See Provider. A clone that shares the seed's blocks needs less, but that can't be known beforehand."""
