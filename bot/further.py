@@ -44,4 +44,4 @@ class Further:
         return rehearsal
 
     def _connect(self) -> psycopg.Connection:
-        return self._provider.connect(self._clone)
+        return self._provider.read(self._clone, own_names=True)

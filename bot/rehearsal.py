@@ -212,7 +212,7 @@ def _constraints(lookout: Lookout, change: _Change, limits: Limits, said: Lines)
 
 def _violations(lookout: Lookout, constraint: Constraint, limits: Limits) -> Violations | None:
     """Counts with the database's own search_path: a function in a CHECK may rely on it."""
-    with lookout.connect() as connection, limits.guard.watching(connection, limits.count_s + 1):
+    with lookout.read(own_names=True) as connection, limits.guard.watching(connection, limits.count_s + 1):
         return count_violations(connection, constraint, limit_ms=limits.count_ms)
 
 

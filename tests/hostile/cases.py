@@ -51,7 +51,8 @@ def when_counted(body: str) -> str:
     PostgreSQL computes what is constant in an index's expression whenever it plans a SELECT.
     """
     quiet = "current_setting('my.quiet', true) = 'yes'"
-    function = plpgsql(f"BEGIN IF {quiet} THEN RETURN x; END IF; {body} RETURN x; END")
+    function = plpgsql(f"BEGIN IF {quiet} THEN RETURN x; END IF; PERFORM public.g(); RETURN x; END")
+    function += plpgsql(f"BEGIN {body} END", "g()", "void", "VOLATILE")
     return f"SET my.quiet = 'yes'; {function} CREATE INDEX sly ON t ((b + f(1))); UPDATE t SET b = b + 1 WHERE id <= 50;"
 
 
@@ -246,4 +247,210 @@ CREATE EVENT TRIGGER note ON ddl_command_end EXECUTE FUNCTION note();
     "keeps the rights that were lent for another migration": Case(("CREATE EXTENSION dblink", "COPY t TO '<FOLDER>/rows'"), DENIED),
 }
 
-CASES = {**ESCAPES, **TRAPS}
+# ── Lies to the observer ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def set_for_database(setting: str) -> str:
+    """Sets something for all later sessions of the database."""
+    return f"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting}', current_database()); END $$;"
+
+
+WRITES = "UPDATE t SET b = b + 1 WHERE id <= 50; DELETE FROM child WHERE id = 1;"
+WRITTEN = ("public.t: 0 inserted, 50 updated, 0 deleted", "public.child: 10 → 9 rows", "public.t: RowExclusiveLock")
+SHADOWS = """
+CREATE SCHEMA evil;
+CREATE FUNCTION evil.count(anyelement) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint';
+CREATE FUNCTION evil.format(text, name, name) RETURNS text LANGUAGE sql AS $$ SELECT 'x'::text $$;
+CREATE FUNCTION evil.pg_relation_size(oid) RETURNS bigint LANGUAGE sql AS 'SELECT 0::bigint';
+CREATE FUNCTION evil.no(int8, int8) RETURNS bool LANGUAGE sql AS 'SELECT false';
+CREATE FUNCTION evil.no(oid, oid) RETURNS bool LANGUAGE sql AS 'SELECT false';
+CREATE FUNCTION evil.no(text, text) RETURNS bool LANGUAGE sql AS 'SELECT false';
+CREATE FUNCTION evil.no(int4, int4) RETURNS bool LANGUAGE sql AS 'SELECT false';
+CREATE OPERATOR evil.= (LEFTARG = int8, RIGHTARG = int8, FUNCTION = evil.no);
+CREATE OPERATOR evil.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = evil.no);
+CREATE OPERATOR evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.no);
+CREATE OPERATOR evil.< (LEFTARG = int4, RIGHTARG = int4, FUNCTION = evil.no);
+CREATE OPERATOR evil.> (LEFTARG = int4, RIGHTARG = int4, FUNCTION = evil.no);
+CREATE OPERATOR evil.> (LEFTARG = int8, RIGHTARG = int8, FUNCTION = evil.no);
+CREATE DOMAIN evil.int8 AS text;
+CREATE DOMAIN evil.text AS int;
+CREATE DOMAIN evil.regclass AS text;
+"""
+LIES = {
+    "shadows the functions, operators and types by which is counted": Case(
+        SHADOWS + "SET search_path = evil, pg_catalog, public;" + WRITES + "ALTER TABLE t ALTER b TYPE bigint", told=(*WRITTEN[:2], "public.t: rewritten")
+    ),
+    "shadows them for all later sessions of its role": Case(
+        SHADOWS + "ALTER ROLE CURRENT_USER SET search_path = evil, pg_catalog, public;" + WRITES
+        + "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 101) NOT VALID",
+        told=(*WRITTEN[:2], "small: added, 100 rows break it"),
+    ),
+    "shadows the catalog by temporary tables": Case(
+        "CREATE TEMP TABLE pg_class (oid oid, relname name); CREATE TEMP TABLE pg_locks (pid int);"
+        "CREATE TEMP TABLE pg_stat_activity (pid int); CREATE TEMP VIEW pg_namespace AS SELECT 1 AS oid;" + WRITES,
+        told=WRITTEN,
+    ),
+    "shadows the catalog by tables in public": Case(
+        'CREATE TABLE public.pg_class (oid oid); CREATE TABLE public.pg_locks (pid int); CREATE TABLE "pg_catalog.pg_class" ();'
+        "SET search_path = public, pg_catalog;" + WRITES,
+        told=(*WRITTEN, "table public.pg_class: added"),
+    ),
+    "makes tables of the names that we use": Case(
+        "CREATE TABLE rehearsal_old (k0 text, v0 text); CREATE FUNCTION rehearsal_differs(int, text) RETURNS bool LANGUAGE sql AS 'SELECT false';"
+        "ALTER TABLE t ALTER b TYPE numeric USING b + 1",
+        told=("public.t.b: 200 values changed",),
+    ),
+    "has the next sessions find nothing": Case(
+        (set_for_database("search_path = nowhere"), "UPDATE public.t SET b = b + 1 WHERE id <= 50; DELETE FROM public.child WHERE id = 1"),
+        told=WRITTEN,
+    ),
+    "gives later sessions no time": Case(
+        set_for_database("statement_timeout = 1") + set_for_database("lock_timeout = 1") + set_for_database("idle_session_timeout = 1") + WRITES
+        + "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 101) NOT VALID",
+        told=(*WRITTEN[:2], "small: added, 100 rows break it"),
+    ),
+    "has an expectation asked without time": Case(
+        set_for_database("statement_timeout = 1") + WRITES + "\n-- rehearsal: expect (SELECT count(*) FROM t, pg_sleep(0.05)) = 200\n",
+        told=("expectation: fulfilled",),
+    ),
+    "lets later sessions only read": Case(
+        set_for_database("default_transaction_read_only = on") + WRITES + "ALTER TABLE t ALTER a TYPE varchar(2) USING a::varchar(2)",
+        told=(*WRITTEN[:2], "public.t.a: 143 values changed"),
+    ),
+    "has later sessions quote, count and compare in another way": Case(
+        "".join(
+            set_for_database(setting)
+            for setting in (
+                "quote_all_identifiers = on", "transform_null_equals = on", "DateStyle = \\'German\\'".replace("\\'", "''"),
+                "bytea_output = escape", "row_security = off", "stats_fetch_consistency = snapshot", "client_min_messages = debug1",
+                "plan_cache_mode = force_generic_plan", "work_mem = 64", "enable_seqscan = off", "client_encoding = ''LATIN1''",
+                "exit_on_error = on", "standard_conforming_strings = off", "array_nulls = off", "default_transaction_isolation = serializable",
+            )
+        )
+        + WRITES,
+        told=WRITTEN,
+        not_told=("table public.t: changed",),
+    ),
+    "has later sessions act as a role that may do nothing": Case(
+        "CREATE ROLE nobody; GRANT nobody TO CURRENT_USER; ALTER ROLE CURRENT_USER SET role = nobody;" + WRITES
+        + "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 101) NOT VALID",
+        told=(*WRITTEN[:2], "small: added, 100 rows break it"),
+    ),
+    "has later sessions load a library that is not there": Case(
+        "ALTER ROLE CURRENT_USER SET local_preload_libraries = nothing;" + WRITES, told=WRITTEN
+    ),
+    "lets nobody connect any more": Case(
+        WRITES + "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I ALLOW_CONNECTIONS false', current_database()); END $$", "22023"
+    ),
+    "lets no more sessions in": Case(
+        WRITES + "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I CONNECTION LIMIT 0', current_database()); END $$", no_clone="looked at"
+    ),
+    "renames its database": Case(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RENAME TO another', current_database()); END $$", "0A000"
+    ),
+    "forbids itself to connect": Case(
+        WRITES + "DO $$ BEGIN EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC, postgres', current_database()); END $$", no_clone="looked at"
+    ),
+    "forbids itself to log in": Case(WRITES + "ALTER ROLE CURRENT_USER NOLOGIN", no_clone="looked at"),
+    "takes all rights on its tables from itself": Case(
+        WRITES + "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, CURRENT_USER; REVOKE ALL ON SCHEMA public FROM PUBLIC, CURRENT_USER, pg_database_owner",
+        told=WRITTEN,
+    ),
+    "hides all rows behind a policy": Case(
+        WRITES + "ALTER TABLE t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY none ON t USING (false)",
+        told=("public.t: 200 → 200 rows", *WRITTEN[:2]),
+    ),
+    "gives its tables to a role, and leaves that": Case(
+        "CREATE ROLE other; GRANT other TO CURRENT_USER; GRANT CREATE ON SCHEMA public TO other; " + WRITES
+        + "ALTER TABLE t OWNER TO other; ALTER TABLE child OWNER TO other; REVOKE other FROM CURRENT_USER",
+        told=WRITTEN[:2],
+    ),
+    "forgets what was counted": Case(WRITES + "SELECT pg_stat_reset()", DENIED),
+    "forgets what was counted of one table": Case(WRITES + "SELECT pg_stat_reset_single_table_counters('t'::regclass)", DENIED),
+    "does not let be counted": Case("SET track_counts = off;" + WRITES, DENIED),
+    "raises when its table is read": Case(when_counted("RAISE 'no';"), no_clone="looked at"),
+    "sleeps when its table is read": Case(when_counted("PERFORM pg_sleep(60);"), no_clone="looked at", limit_s=1.5, count_s=1),
+    "loops when its table is read, and catches what would stop it": Case(when_counted(LOOP), no_clone="looked at", limit_s=1.5, count_s=1),
+    "ends the session that reads its table": Case(when_counted("PERFORM pg_terminate_backend(pg_backend_pid());"), no_clone="looked at"),
+    "writes when its table is read": Case(when_counted("DELETE FROM public.child;"), no_clone="ReadOnlySqlTransaction"),
+    "changes the settings of the session that reads its table": Case(
+        when_counted("PERFORM set_config('search_path', 'evil', false), set_config('statement_timeout', '1', false), set_config('row_security', 'off', false);")
+        + "DELETE FROM child WHERE id = 1",
+        told=WRITTEN[:2],
+    ),
+    "locks tables when its table is read": Case(when_counted("LOCK TABLE public.child, pg_class IN ACCESS SHARE MODE;"), told=(T_UPDATED,)),
+    "tries to run a program when its table is read": Case(when_counted("COPY public.t TO PROGRAM 'cat > <FOLDER>/rows';"), no_clone="InsufficientPrivilege"),
+    "tries to run a program when its constraint is counted": Case(
+        plpgsql("BEGIN IF current_setting('my.quiet', true) = 'yes' THEN RETURN x; END IF; PERFORM g(); RETURN x; END")
+        + plpgsql("BEGIN COPY t TO '<FOLDER>/rows'; END", "g()", "void", "VOLATILE")
+        + "SET my.quiet = 'yes'; ALTER TABLE t ADD CONSTRAINT c CHECK (f(b) < 101) NOT VALID",
+        told=("c: added, None rows break it",),
+    ),
+    "sleeps when its constraint is counted": Case(
+        plpgsql("BEGIN PERFORM pg_sleep(60); RETURN x; END") + "ALTER TABLE t ADD CONSTRAINT c CHECK (f(b) < 101) NOT VALID",
+        told=("c: added, None rows break it",),
+        count_s=1,
+    ),
+    "catches what would stop its constraint's count": Case(
+        plpgsql(f"BEGIN {LOOP} END") + "ALTER TABLE t ADD CONSTRAINT c CHECK (f(b) < 101) NOT VALID", told=("c: added, None rows break it",), count_s=0.5
+    ),
+    "changes values by a cast that lies": Case(
+        "CREATE TYPE mood AS ENUM ('good', 'bad'); CREATE FUNCTION lie(mood) RETURNS text LANGUAGE sql AS $$ SELECT 'a1'::text $$;"
+        "CREATE CAST (mood AS text) WITH FUNCTION lie(mood) AS IMPLICIT; ALTER TABLE t ALTER a TYPE mood USING 'bad'::mood",
+        told=("public.t: rewritten",),
+        not_told=("public.t.a: 0 values changed",),
+    ),
+    "undoes by a trigger what it reports": Case(
+        plpgsql("BEGIN RETURN NULL; END", "undo()", "trigger", "") + "CREATE TRIGGER undo BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION undo(); UPDATE t SET b = 0; DELETE FROM child WHERE id = 1",
+        told=("public.child: 10 → 9 rows",),
+        not_told=("public.t: 0 inserted, 200 updated, 0 deleted",),
+    ),
+    "writes by a rule instead of what it says": Case(
+        "CREATE RULE r AS ON UPDATE TO parent DO INSTEAD DELETE FROM child; UPDATE parent SET id = id", told=("public.child: 10 → 0 rows",)
+    ),
+    "uses savepoints of our names": Case(
+        "SAVEPOINT rehearsal; SAVEPOINT rehearsal_look; ALTER TABLE child ADD c int; DELETE FROM child WHERE id = 2;"
+        "ROLLBACK TO SAVEPOINT rehearsal_look; RELEASE SAVEPOINT rehearsal_look; ROLLBACK TO rehearsal; RELEASE SAVEPOINT rehearsal;" + WRITES,
+        told=WRITTEN,
+        not_told=("column public.child.c: added",),
+    ),
+    "commits and goes on": Case("DELETE FROM child WHERE id = 1; COMMIT; BEGIN; DELETE FROM child WHERE id = 2; ROLLBACK; DELETE FROM child WHERE id = 3", told=("public.child: 10 → 8 rows",)),
+    "prepares its transaction for later": Case(WRITES + "PREPARE TRANSACTION 'later'", "55000"),
+    "aborts in the middle": Case("DELETE FROM child; ABORT; DELETE FROM child WHERE id = 1", told=("public.child: 10 → 9 rows",)),
+    "ends all other sessions": Case("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database();" + WRITES, told=(*WRITTEN[:2], "locks: unseen")),
+    "ends all other sessions, by a function that hides it": Case(
+        "DO $$ BEGIN EXECUTE 'SELECT pg_term' || 'inate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()'; END $$;" + WRITES, DENIED
+    ),
+    "ends its own session": Case(WRITES + "SELECT pg_terminate_backend(pg_backend_pid())", "57P01"),
+    "drops all that it owns": Case("DROP OWNED BY CURRENT_USER CASCADE", told=("table public.t: dropped", "public.t: 200 → None rows")),
+    "drops the schema with all that is in it": Case("DROP SCHEMA public CASCADE; CREATE SCHEMA public", told=("public.t: 200 → None rows",)),
+    "gives away all that it owns": Case(
+        "CREATE ROLE other; GRANT other TO CURRENT_USER; REASSIGN OWNED BY CURRENT_USER TO other; REVOKE other FROM CURRENT_USER", told=()
+    ),
+    "swaps its table for a copy of the same name": Case(
+        "ALTER TABLE child RENAME TO was; CREATE TABLE child AS SELECT * FROM was WHERE id > 5; DROP TABLE was", told=("public.child: None → 5 rows", "public.child: 10 → None rows")
+    ),
+    "says that our disk is full": Case("DO $$ BEGIN RAISE disk_full USING MESSAGE = 'could not extend file: No space left on device'; END $$", "53100"),
+    "says that our memory is full": Case("DO $$ BEGIN RAISE SQLSTATE '53200' USING MESSAGE = 'out of memory'; END $$", "53200"),
+    "says in its way back that our disk is full": Case(
+        "CREATE TABLE n ()", down="DO $$ BEGIN RAISE disk_full USING MESSAGE = 'no'; END $$", told=("way back: failed",)
+    ),
+    "says that we have stopped it": Case("DO $$ BEGIN RAISE SQLSTATE '57014' USING MESSAGE = 'stopped: it took longer than 0.3 s, the limit set for it'; END $$", "57014"),
+    "says that the connection is lost": Case("DO $$ BEGIN RAISE SQLSTATE '08006'; END $$", "08006"),
+    "says that the server shuts down": Case("DO $$ BEGIN RAISE SQLSTATE '57P01'; END $$", "57P01"),
+    "says that a constraint is broken which is not": Case(
+        "DO $$ BEGIN RAISE unique_violation USING SCHEMA = 'public', TABLE = 't', CONSTRAINT = 't_pkey'; END $$", "23505", not_told=("t_pkey: refused, 200 rows break it",)
+    ),
+    "talks in an encoding without a name here": Case("SET client_encoding = 'SQL_ASCII'; ALTER TABLE t ALTER b TYPE bigint;" + WRITES, told=(*WRITTEN[:2], "public.t: rewritten")),
+    "talks in an encoding that few know": Case("SET client_encoding = 'EUC_TW';" + WRITES, no_clone="EUC_TW"),
+    "raises an error in another encoding": Case("SET client_encoding = 'LATIN1'; DO $$ BEGIN RAISE 'é'; END $$", "P0001"),
+    "lies in its way back by the settings of later sessions": Case(
+        set_for_database("search_path = nowhere") + set_for_database("statement_timeout = 1") + "ALTER TABLE t ADD c int DEFAULT 1",
+        down="ALTER TABLE public.t DROP c; DELETE FROM public.child WHERE id <= 3",
+        told=("way back: 3 rows lost",),
+    ),
+    "uses settings of our names": Case("SET rehearsal.look = 'x'; SET migration_rehearsal.done = 'yes';" + WRITES, told=WRITTEN),
+    "holds advisory locks": Case("SELECT pg_advisory_lock(n) FROM generate_series(0, 500) AS n;" + WRITES, told=WRITTEN),
+}
+
+CASES = {**ESCAPES, **TRAPS, **LIES}

@@ -146,8 +146,6 @@ def check(case: Case, rehearsals: list[Rehearsal]) -> None:
         assert last.error is not None, "it was applied"
         assert case.fails in f"{last.error.sqlstate} {last.error.message}"
     facts = told(last)
-    if os.environ.get("SHOW"):
-        print(last.error, sorted(facts))
     assert [line for line in case.told if line not in facts] == [], sorted(facts)
     assert [line for line in case.not_told if line in facts] == [], sorted(facts)
 

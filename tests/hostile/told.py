@@ -18,6 +18,8 @@ def _lines(rehearsal: Rehearsal) -> Iterator[str]:
         yield f"{table.name}: {table.inserted} inserted, {table.updated} updated, {table.deleted} deleted"
         if table.rewritten:
             yield f"{table.name}: rewritten"
+    if any(statement.locks is None for statement in rehearsal.statements):
+        yield "locks: unseen"
     for column in rehearsal.columns:
         yield f"{column.table}.{column.name}: {column.nulls_before} → {column.nulls_after} NULLs"
     for kind in rehearsal.types:
