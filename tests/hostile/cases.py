@@ -26,6 +26,7 @@ class Case:
     """`sql`: one migration, or several in a row, of which the last is the one that is judged. `fails`: a piece of its SQLSTATE
     and message; None: it is applied. `told`: lines that must be among the facts of its report (see told.py), whatever it did
     against that; `not_told`: that must not. `no_clone`: the run ends with an error that says so, and says nothing of the migration.
+    `room_mb`: how much room the disk seems to have.
     """
 
     sql: str | tuple[str, ...]
@@ -39,6 +40,7 @@ class Case:
     expect: str | None = None
     limit_s: float = 30.0
     count_s: float = 10.0
+    room_mb: int | None = None
 
 
 def plpgsql(body: str, name: str = "f(x int)", returns: str = "int", more: str = "IMMUTABLE") -> str:
@@ -453,4 +455,104 @@ LIES = {
     "holds advisory locks": Case("SELECT pg_advisory_lock(n) FROM generate_series(0, 500) AS n;" + WRITES, told=WRITTEN),
 }
 
-CASES = {**ESCAPES, **TRAPS, **LIES}
+# ── Exhaustion ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+STOPPED = "stopped: it took longer than 0.5 s"
+FULL = "are left on the disk"
+
+
+def in_a_loop(body: str) -> str:
+    """A DO block that never ends."""
+    return f"DO $$ BEGIN LOOP {body} END LOOP; END $$"
+
+
+EXHAUSTION = {
+    "loops for ever": Case(in_a_loop("NULL;"), STOPPED, limit_s=0.5),
+    "loops for ever in SQL": Case("WITH RECURSIVE r AS (SELECT 1 UNION ALL SELECT 1 FROM r) SELECT count(*) FROM r", STOPPED, limit_s=0.5),
+    "sleeps": Case("SELECT pg_sleep(3600)", STOPPED, limit_s=0.5),
+    "sleeps without a limit of its own": Case("SET statement_timeout = 0; SELECT pg_sleep(3600)", STOPPED, limit_s=0.5),
+    "sleeps a little, again and again": Case("SELECT pg_sleep(0.1);" * 100, "stopped: it took longer than 0.5 s", limit_s=0.5),
+    "joins everything with everything": Case(
+        "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000) b WHERE a < b", STOPPED, limit_s=0.5
+    ),
+    "catches what would stop it": Case(f"DO $$ BEGIN {LOOP} END $$", STOPPED, limit_s=0.5),
+    "catches what would stop its way back": Case(
+        "CREATE TABLE n ()", down=f"DO $$ BEGIN {LOOP} END $$", told=("way back: failed", "way back: 57P01 stopped: it took longer than 1.5 s, the limit set for it"), limit_s=1.5
+    ),
+    "catches what would stop its second run": Case(
+        "VACUUM child; CREATE TABLE IF NOT EXISTS n (); "
+        f"DO $$ BEGIN IF EXISTS (SELECT FROM pg_stat_activity WHERE false) OR (SELECT count(*) FROM child WHERE id = 1) = 0 THEN {LOOP} END IF; DELETE FROM child WHERE id = 1; END $$",
+        told=("second run: failed", "public.child: 10 → 9 rows"),
+        limit_s=1.5,
+    ),
+    "catches what would stop its expectation": Case(
+        plpgsql(f"BEGIN {LOOP} END") + "\n-- rehearsal: expect f(1) = 1",
+        told=("expectation: terminating connection due to administrator command",),
+        count_s=0.3,
+    ),
+    "raises in its expectation that time is over": Case(
+        plpgsql("BEGIN RAISE query_canceled USING MESSAGE = 'no'; END") + "\n-- rehearsal: expect f(1) = 1", told=("expectation: …",)
+    ),
+    "expects what takes for ever": Case("SELECT 1; -- rehearsal: x\n-- rehearsal: expect pg_sleep(3600) IS NULL", told=("expectation: it took longer than 0.3 s, the limit set for it",), count_s=0.3),
+    "expects more rows than there can be": Case(
+        "SELECT 1", expect="SELECT generate_series(1, 1000000000000)", told=("expectation: more than 100,000 rows",)
+    ),
+    "builds an index on what sleeps": Case(plpgsql("BEGIN PERFORM pg_sleep(60); RETURN x; END") + "CREATE INDEX i ON t (f(b))", STOPPED, limit_s=0.5),
+    "builds an index on what sleeps, concurrently": Case(
+        (plpgsql("BEGIN PERFORM pg_sleep(60); RETURN x; END"), "CREATE INDEX CONCURRENTLY i ON t (f(b))"), "stopped: it took longer than 1.5 s", limit_s=1.5
+    ),
+    "fills the disk with rows": Case("CREATE TABLE n AS SELECT repeat(md5(i::text), 30) AS x FROM generate_series(1, 1000000000) AS i", FULL, room_mb=60),
+    "fills the disk with temporary files": Case("SET work_mem = '64kB'; SELECT count(*) FROM (SELECT DISTINCT repeat(md5(i::text), 9) FROM generate_series(1, 1000000000) AS i) AS x", FULL, room_mb=60),
+    "fills the disk with an index": Case("CREATE TABLE n AS SELECT i FROM generate_series(1, 300000) AS i; CREATE INDEX ON n (repeat(md5(i::text), 20))", FULL, room_mb=30),
+    "fills the disk a little at a time, and goes on": Case(
+        in_a_loop("BEGIN CREATE TABLE IF NOT EXISTS n (x text); INSERT INTO n SELECT repeat(md5(i::text), 30) FROM generate_series(1, 20000) AS i; EXCEPTION WHEN query_canceled THEN NULL; END;"), FULL, room_mb=60
+    ),
+    "makes a text of a gigabyte": Case("SELECT length(repeat('x', 1100000000))", "54000"),
+    "makes texts until memory is full": Case(
+        "DO $$ DECLARE a text[] := '{}'; BEGIN LOOP a := a || repeat('x', 200000000); END LOOP; END $$", "54000"
+    ),
+    "calls itself for ever": Case(plpgsql("BEGIN RETURN f(x + 1); END") + "SELECT f(1)", "54001"),
+    "nests parentheses": Case("SELECT " + "(" * 50_000 + "1" + ")" * 50_000, "42601"),
+    "nests subqueries": Case("SELECT " + "(SELECT " * 3_000 + "1" + ")" * 3_000, "54001"),
+    "adds ten thousand numbers": Case("CREATE VIEW v AS SELECT " + "1+" * 4_000 + "1 AS x", told=("view public.v: added",)),
+    "nests arrays": Case("SELECT '" + "{" * 100_000 + "'::int[]", "54000"),
+    "nests JSON": Case("SELECT '" + "[" * 100_000 + "'::json", "54001"),
+    "nests XML": Case("SELECT xmlparse(document '" + "<a>" * 100_000 + "')", "2200M"),
+    "locks more than there is room for": Case(
+        "DO $$ BEGIN FOR i IN 1..1000000 LOOP PERFORM pg_advisory_xact_lock(i); END LOOP; END $$", "53200"
+    ),
+    "makes two thousand tables": Case("DO $$ BEGIN FOR i IN 1..2000 LOOP EXECUTE format('CREATE TABLE n%s ()', i); END LOOP; END $$", told=("table public.n2000: added",)),
+    "makes twenty thousand subtransactions": Case(
+        "DO $$ BEGIN FOR i IN 1..20000 LOOP BEGIN INSERT INTO parent VALUES (100 + i); EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END $$",
+        told=("public.parent: 10 → 20010 rows",),
+    ),
+    "makes a table of 1,600 columns": Case(
+        "DO $$ BEGIN EXECUTE 'CREATE TABLE n (' || (SELECT string_agg(format('c%s int', i), ', ') FROM generate_series(1, 1600) AS i) || ')'; END $$;"
+        "INSERT INTO n (c1) SELECT 1 FROM generate_series(1, 10)",
+        told=("public.n: None → 10 rows",),
+    ),
+    "has a regular expression explode": Case("SELECT repeat('xy ', 20000) ~ '(.*)(.*)(.*)(.*)\\1\\2\\3\\4z'", "0.5 s", limit_s=0.5),
+    "keeps cursors open after its transaction": Case(
+        "DECLARE c CURSOR WITH HOLD FOR SELECT * FROM generate_series(1, 100000);" + WRITES, told=WRITTEN
+    ),
+    "exhausts a sequence": Case("CREATE SEQUENCE s MAXVALUE 2; SELECT nextval('s') FROM generate_series(1, 3)", "2200H"),
+    "brings a key to its end": Case("CREATE TABLE n (id serial PRIMARY KEY); SELECT setval('n_id_seq', 2147483647)", told=("public.n.id: up to 2147483647",)),
+    "locks everything": Case(
+        "DO $$ DECLARE r regclass; BEGIN FOR r IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace LOOP EXECUTE format('LOCK TABLE %s', r); END LOOP; END $$",
+        told=("public.t: AccessExclusiveLock", "public.child: AccessExclusiveLock"),
+    ),
+    "locks the catalog": Case("LOCK TABLE pg_catalog.pg_class IN ACCESS EXCLUSIVE MODE", DENIED),
+    "raises a notice for each of 100,000 rows": Case(
+        "DO $$ BEGIN FOR i IN 1..100000 LOOP RAISE NOTICE 'row %', i; END LOOP; END $$;" + WRITES, told=WRITTEN
+    ),
+    "sends itself 200,000 notifications": Case(
+        "LISTEN x; SELECT count(pg_notify('x', 'payload ' || n)) FROM generate_series(1, 200000) AS n;" + WRITES, told=WRITTEN
+    ),
+    "raises an error of 50 MB": Case("DO $$ BEGIN RAISE '%', repeat('ab ', 16000000); END $$", "P0001"),
+    "writes a comment of 10 MB": Case("DO $$ BEGIN EXECUTE format('COMMENT ON TABLE t IS %L', repeat('x', 10000000)); END $$", told=("comment table public.t: added",)),
+    "names things as long as can be": Case(
+        f'CREATE TABLE "{"é" * 31}" ("{"`" * 63}" int); INSERT INTO "{"é" * 31}" VALUES (1)', told=(f'public."{"é" * 31}": None → 1 rows',)
+    ),
+}
+
+CASES = {**ESCAPES, **TRAPS, **LIES, **EXHAUSTION}

@@ -7,8 +7,8 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -68,6 +68,29 @@ def hostile_stage(hostile_server: Server) -> Stage:
     return Stage(hostile_server)
 
 
+@dataclass(frozen=True, slots=True)
+class _NarrowServer(Server):
+    """A server on a disk that seems to have little room, from when it is made."""
+
+    most_bytes: int = 0
+
+    @staticmethod
+    def of(server: Server, room_mb: int) -> _NarrowServer:
+        values = {field.name: getattr(server, field.name) for field in fields(server)}
+        return _NarrowServer(**values, most_bytes=size_of(server.folder) + room_mb * 2**20)
+
+    def room_bytes(self) -> int | None:
+        return max(0, self.most_bytes - size_of(self.folder))
+
+
+def size_of(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # the server removes files while we look
+            total += path.lstat().st_size
+    return total
+
+
 @contextmanager
 def no_longer_than(seconds: int) -> Iterator[None]:
     """A hang becomes a failure."""
@@ -103,7 +126,8 @@ def rehearse(stage: Stage, case: Case, canary: Path) -> list[Rehearsal]:
     migrations[-1] = replace(migrations[-1], down=filled(case.down), expect=filled(case.expect), expect_path="1.expect.sql")
     settings = Settings(time_limit_s=case.limit_s)
     seed = stage._seed(case.seed)
-    provider = EmbeddedProvider(stage.server, seed, role=MAKER, may_create=HARMLESS)
+    server = _NarrowServer.of(stage.server, case.room_mb) if case.room_mb else stage.server
+    provider = EmbeddedProvider(server, seed, role=MAKER, may_create=HARMLESS)
     with provider.clone() as clone:
         return list(rehearse_all(tuple(migrations), provider, clone, settings, Progress(quiet=True)))
 
