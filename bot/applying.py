@@ -20,6 +20,7 @@ from bot.model import ConstraintChange, Migration, Notice, SqlError, StatementRe
 from bot.postgres.catalog import Snapshot
 from bot.postgres.guard import Guard, Stopped
 from bot.postgres.reading import Patience
+from bot.postgres.sending import send
 from bot.postgres.violations import broken_at_commit, diagnose
 from bot.postgres.watch import Facts, Watch, is_raised
 from bot.sql import BOM, Script, Statement, split
@@ -389,11 +390,15 @@ def _note_block(run: Run, statement: Statement) -> None:
 
 def _execute(connection: psycopg.Connection, statement: Statement) -> tuple[str, int | None]:
     """Sends one statement as it stands. PostgreSQL's word for it, and the rows affected, where its command has such a count."""
+    if statement.copy_data is None and not statement.begins("copy"):
+        tag, gave_rows = send(connection, statement.sql.encode())
+        counted = None if gave_rows else _COUNTED_TAG.fullmatch(tag)
+        return tag, int(counted[1]) if counted else None
     with connection.cursor() as cursor:
         if statement.copy_data is not None:
             with cursor.copy(statement.sql.encode()) as copy:
                 copy.write(statement.copy_data.encode())  # as they are in the file, whatever client_encoding says
-        elif statement.begins("copy") and _COPY_OUT.search(statement.sql):
+        elif _COPY_OUT.search(statement.sql):
             with cursor.copy(statement.sql.encode()) as copy:
                 for _rows in copy:
                     pass
@@ -417,8 +422,13 @@ def _sql_error(error: psycopg.Error, statement: Statement, stopped: Stopped) -> 
 
 
 def message_of(error: psycopg.Error, sql: str = "") -> str:
-    """PostgreSQL's own message, without what may be a row's value: whatever a data exception (class 22) quotes; of what others
-    quote, what neither the statement says nor the catalog names; of what a migration RAISEs, what the statement does not say.
+    """PostgreSQL's own message without what may be a row's value, at most 1,000 characters: a name may be as long as its file."""
+    return _without_what_is_not_said(error, sql)[:1000]
+
+
+def _without_what_is_not_said(error: psycopg.Error, sql: str) -> str:
+    """Without whatever a data exception (class 22) quotes; of what others quote, what neither the statement says nor the catalog
+    names; of what a migration RAISEs, what the statement does not say.
     """
     diag = error.diag
     message = diag.message_primary or str(error).strip() or type(error).__name__

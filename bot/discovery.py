@@ -14,9 +14,11 @@ from bot.layouts.base import is_expectation
 from bot.layouts.plain import PLAIN
 from bot.model import FileChange, FileStatus, HistoryProblem, Migration, Plan
 from bot.sql import BOM, split
+from bot.words import size
 
 Read = Callable[[str], bytes]
 
+_MOST_BYTES = 32 * 2**20  # of one file
 # Without `migrations`, numbered SQL files count as migrations only where a folder's name says so: a repository is full of
 # SQL files that no tool runs. Layouts whose files are unmistakable need no such folder.
 _FOLDER = re.compile(r"migrat|schema|deploy|upgrade|changes|versions|^db$|^sql$|^ddl$", re.IGNORECASE)
@@ -156,7 +158,13 @@ def _unmistakable(layout: Layout) -> bool:
 
 
 def decode(path: str, content: bytes) -> str:
-    """A migration file's text. Raises MigrationFileError when it is not UTF-8 or holds a NUL byte."""
+    """A migration file's text. Raises MigrationFileError when it is not UTF-8, holds a NUL byte, or is too large."""
+    if len(content) > _MOST_BYTES:
+        raise MigrationFileError(
+            f"{path} is {size(len(content))}, more than the {size(_MOST_BYTES)} that a migration may be.",
+            why="All of it is read and sent as one text, statement by statement, as a migration tool does.",
+            advice="Load data in bulk with a tool made for it, and leave the schema to the migration.",
+        )
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:

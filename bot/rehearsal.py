@@ -60,6 +60,8 @@ def rehearse(
             lookout.close()
             watcher = stack.enter_context(lookout.read())
         done = apply(migration, connection, watcher, limits, before)
+        if done.error:
+            connection.close()  # what it holds for its session would be in our way, and nothing runs on it any more
     observer = lookout.one()
     uses = usage(observer)
     after = take_snapshot(*lookout.two())

@@ -51,7 +51,7 @@ from bot.question import ANNOUNCE, Question, Surroundings, question_of
 from bot.rehearsal import catch_up, rehearse
 from bot.rules import Policy, judge
 from bot.settings import Settings
-from bot.shadow import OUR_MACHINE, Done, Shadow, may_be_tried_later
+from bot.shadow import Done, Shadow, is_our_machines, may_be_tried_later
 from bot.verdict import conclude
 from bot.words import count, without_values
 
@@ -419,7 +419,7 @@ def rehearse_all(
 
 def _refuse_what_our_machine_could_not(rehearsal: Rehearsal) -> None:
     """A full disk says nothing about a migration. Raises CloneError."""
-    if rehearsal.error and rehearsal.error.sqlstate in OUR_MACHINE:
+    if rehearsal.error and is_our_machines(rehearsal.error):
         raise CloneError(
             f"This machine could not carry {rehearsal.path}: {rehearsal.error.message}",
             why="That is no answer about the migration.",

@@ -24,7 +24,7 @@ _SHARED = re.compile(
     r"\b(create|alter|drop)\s+(role|group|user(?!\s+mapping)|database|tablespace)\b|\breassign\s+owned\b", re.IGNORECASE
 )
 _NOT_SUPPORTED = "0A000"
-OUR_MACHINE = ("53100", "53200", "53400", "58030")  # disk_full, out_of_memory, configuration_limit_exceeded, io_error
+_OUR_MACHINE = ("53100", "53200", "53400", "58030")  # disk_full, out_of_memory, configuration_limit_exceeded, io_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Shadow:
         self._session.close()
         with self.connect() as connection:
             done = apply(migration, connection, None, self.limits)
-        if done.error and done.error.sqlstate in OUR_MACHINE:
+        if done.error and is_our_machines(done.error):
             raise CloneError(f"This machine could not carry it: {done.error.message}")
         return done
 
@@ -146,6 +146,13 @@ class Shadow:
         if self._clone is None:
             raise CloneError("There is no second clone.")
         return self._clone
+
+
+def is_our_machines(error: SqlError) -> bool:
+    """Whether an error says that this machine lacks something, which says nothing about a migration. Shared memory is what holds
+    locks: one who takes so many is refused everywhere.
+    """
+    return error.sqlstate in _OUR_MACHINE and "shared memory" not in error.message
 
 
 def may_be_tried_later(outcome: Outcome, error: SqlError | None) -> bool:

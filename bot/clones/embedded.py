@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
@@ -77,7 +78,7 @@ class EmbeddedProvider:
     def clone(self) -> Iterator[Clone]:
         """See Provider."""
         self._made += 1
-        name = f"rehearsal_{self._seed}_{self._made}"
+        name = f"rehearsal_{self._made}_{secrets.token_hex(4)}"  # its owner could drop another one, if its name were known
         began = time.monotonic()
         with self._server.connect("postgres") as admin:
             try:
@@ -138,7 +139,10 @@ class EmbeddedProvider:
 
 def observer(server: Server, database: str) -> psycopg.Connection:
     """A connection for looking at the catalog, not for touching."""
-    return server.connect(database, application="migration-rehearsal observer", settings=_settings(server, _OURS))
+    settings = _settings(server, _OURS)
+    if server.binaries.major >= 17:
+        settings += " -c event_triggers=off"  # one on login would run as ourselves
+    return server.connect(database, application="migration-rehearsal observer", settings=settings)
 
 
 def _settings(server: Server, settings: Mapping[str, str]) -> str:

@@ -143,7 +143,7 @@ class Lender:
 
     Not if functions, operators and the like were made since the transaction `since_xid`: the script of an extension that is not
     written with care could be brought to call them (manual, "Security Considerations for Extensions"). What such a script has
-    made itself is known, and no harm. `ours`: the processes of the sessions that we have opened.
+    made itself is known, and no harm. Nor where there are event triggers. `ours`: the processes of the sessions that we have opened.
     """
 
     def __init__(self, server: Server, since_xid: int, ours: Set[int]) -> None:

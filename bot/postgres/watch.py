@@ -22,7 +22,7 @@ from bot.words import last_part, said_by
 # Remarks that PostgreSQL makes by itself, and that quote nothing but the file: a transaction is under way already, there is
 # none, a name is too long.
 _REMARKS = ("25001", "25P01", "42622")
-_MOST_NOTICES = 20
+_MOST_NOTICES, _LONGEST_NOTICE = 20, 500
 # Commands that work on what they name, and on nothing else that was locked before; any other may work on all that is held.
 _SAY_WHAT_THEY_MEAN = (
     "ALTER TABLE",
@@ -288,7 +288,7 @@ class Watch:
     def _note(self, diagnostic: Diagnostic) -> None:
         """A notice arrived; a migration may send one for each row."""
         if diagnostic.sqlstate in _REMARKS and not is_raised(diagnostic) and len(self._notices) < _MOST_NOTICES:
-            message = said_by(self._sql, diagnostic.message_primary or "")
+            message = said_by(self._sql, diagnostic.message_primary or "")[:_LONGEST_NOTICE]
             self._notices.append(Notice(diagnostic.sqlstate, message))
 
 

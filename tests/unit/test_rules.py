@@ -294,6 +294,53 @@ CASES: list[tuple[str, Rehearsal, list[tuple[str, str]]]] = [
     ),
     ("key-near-end", rehearsal(keys=(KeyUse(T, "id", "integer", 9_999, 10_000),)), [("error", "99 % of its numbers are used")]),
     # How it runs
+    ("statement-fails", rehearsal(error=error("42501")), []),
+    ("right-missing", rehearsal(error=error("42P01")), []),
+    ("right-missing", rehearsal(error=error("42501", "no such words")), [("error", "no such words")]),
+    (
+        "right-missing",
+        rehearsal(error=error("42501", 'permission denied to create extension "file_fdw"')),
+        [("error", "the extension file_fdw is not marked trusted")],
+    ),
+    # 15 and later say it differently
+    (
+        "right-missing",
+        rehearsal(
+            error=error(
+                "42501",
+                "must be superuser or have privileges of the pg_execute_server_program role "
+                "to COPY to or from an external program",
+            )
+        ),
+        [("error", "may start programs on the server")],
+    ),
+    (
+        "right-missing",
+        rehearsal(error=error("42501", "permission denied to COPY to or from an external program")),
+        [("error", "may start programs on the server")],
+    ),
+    (
+        "right-missing",
+        rehearsal(error=error("42501", 'permission denied to grant role "pg_read_server_files"')),
+        [("error", "only members of pg_read_server_files that have ADMIN OPTION")],
+    ),
+    (
+        "right-missing",
+        rehearsal(error=error("42501", "must be superuser to alter superuser roles or change superuser attribute")),
+        [("error", "it is a superuser's")],
+    ),
+    (
+        "right-missing",
+        rehearsal(error=error("42501", "permission denied for function lo_import")),
+        [("error", "EXECUTE on lo_import")],
+    ),
+    ("right-missing", rehearsal(error=error("42501", "permission denied for table t")), [("error", "a privilege on table t is")]),
+    ("right-missing", rehearsal(error=error("42501", "must be owner of table t")), [("error", "only who owns table t")]),
+    (
+        "right-missing",
+        rehearsal(error=error("42501", 'permission denied to set parameter "track_counts"')),
+        [("error", "GRANT SET ON PARAMETER track_counts")],
+    ),
     ("statement-fails", rehearsal(error=error("42P01")), [("error", "no (SQLSTATE 42P01)")]),
     ("statement-fails", rehearsal(error=error("55P04")), []),
     ("enum-used-at-once", rehearsal(error=error("55P04", "unsafe use")), [("error", "before that is committed: unsafe use")]),

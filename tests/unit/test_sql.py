@@ -129,3 +129,22 @@ def test_redacted(sql: str, shown: str) -> None:
 
 def test_a_long_statement_is_cut() -> None:
     assert len(redacted("SELECT " + "a, " * 100_000)) <= 200
+
+
+# What a lexer may stumble over, put together at random.
+STUMBLES = st.sampled_from([
+    "INSERT INTO t VALUES ", "SELECT a, b, c, d, e, f, g, h ", "(", ")", ";", "'a''b'", r"E'a\'b'", "e", "E", "date'x'", "$1",
+    "$$a;b$$", "a$b$", "$t$;$t$", "--x;\n", "/* ; */", "-", "/", '"a;b"', "\\x ", "\n", " ", "1e5", "'open", "é'a'", "_e'a'",
+    "CREATE RULE r AS ON INSERT TO t DO ALSO (", "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; END",
+])  # fmt: skip
+
+
+@given(st.lists(STUMBLES, max_size=14).map("".join))
+def test_long_statements_are_split_as_short_ones_are(text: str) -> None:
+    quickly = split(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bot.sql._is_known", lambda _scan: False)  # token by token
+        slowly = split.__wrapped__(text)
+
+    assert [(s.sql, s.line, s.copy_data) for s in quickly.statements] == [(s.sql, s.line, s.copy_data) for s in slowly.statements]
+    assert (quickly.directives, quickly.meta_commands) == (slowly.directives, slowly.meta_commands)
