@@ -36,7 +36,6 @@ class Lookout:
         """A new connection for reading tables; see Provider."""
         return self._provider.read(self._clone, own_names=own_names)
 
-
     def one(self) -> psycopg.Connection:
         """A connection that answers. Raises psycopg.Error if there is none to be had."""
         return self._usable(0)

@@ -102,8 +102,8 @@ def _make_member(admin: psycopg.Connection, role: str) -> None:
 
 
 # What could be taken for PostgreSQL's own in a script that names it without its schema: made, replaced, renamed or moved since a
-# transaction, and not the superuser's, whom no migration can bring to own something. One that belongs to an extension may have been
-# made a member by hand. A place (ctid) changes whenever something is changed.
+# transaction, and not the superuser's, whom no migration can bring to own something. What belongs to an extension may have been
+# made its member by hand. A place (ctid) changes whenever something is changed.
 _LAID = """
 SELECT laid.tableoid::pg_catalog.int8, laid.oid::pg_catalog.int8, laid.ctid::pg_catalog.text
 FROM (
@@ -143,7 +143,7 @@ class Lender:
 
     Not if functions, operators and the like were made since the transaction `since_xid`: the script of an extension that is not
     written with care could be brought to call them (manual, "Security Considerations for Extensions"). What such a script has
-    made itself is known, and no harm. Nor where there are event triggers. `ours`: the processes of the sessions that we have opened.
+    made itself is known, and no harm. Nor where there are event triggers. `ours`: the processes of the sessions that we opened.
     """
 
     def __init__(self, server: Server, since_xid: int, ours: Set[int]) -> None:

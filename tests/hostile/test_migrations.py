@@ -132,12 +132,17 @@ def rehearse(stage: Stage, case: Case, canary: Path) -> list[Rehearsal]:
         return list(rehearse_all(tuple(migrations), provider, clone, settings, Progress(quiet=True)))
 
 
-@pytest.mark.parametrize("tries", CASES)
+@pytest.mark.parametrize(
+    "tries",
+    [pytest.param(tries, marks=pytest.mark.xfail(reason=case.open)) if case.open else tries for tries, case in CASES.items()],
+)
 def test_hostile_migration(
     hostile_stage: Stage, canary: Path, tries: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     case, server = CASES[tries], hostile_stage.server
     monkeypatch.setattr("bot.postgres.guard._CANCELS", 1)
+    monkeypatch.setattr("bot.postgres.guard._AGAIN_S", 0.3)
+    monkeypatch.setattr("bot.postgres.reading._LATER_S", 0.3)
     monkeypatch.setattr("bot.run.Limits", partial(Limits, count_s=case.count_s))
     hostile_stage._seed(case.seed)
     roles, superusers, databases = names(server, _ROLES), names(server, _SUPERUSERS), names(server, _DATABASES)

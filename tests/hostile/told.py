@@ -44,7 +44,7 @@ def _lines(rehearsal: Rehearsal) -> Iterator[str]:
 def _way_back(down: Down) -> Iterator[str]:
     yield f"way back: {down.outcome}"
     if down.error:
-        yield f"way back: {down.error.sqlstate} {down.error.message}"
+        yield f"way back: {down.error.message}"
     if down.restored:
         yield "way back: all as before"
     yield f"way back: {down.rows_lost} rows lost"
