@@ -9,6 +9,7 @@ import psycopg
 from bot.applying import message_of
 from bot.model import Expectation, Migration
 from bot.postgres.reading import Patience, reading
+from bot.postgres.watch import is_raised
 from bot.sql import Statement, redacted, split
 from bot.words import count
 
@@ -48,7 +49,9 @@ def _asked(
     with connect() as connection, reading(connection, patience, search_path=None):
         try:
             return ask(connection, text)
-        except psycopg.errors.QueryCanceled:
+        except psycopg.errors.QueryCanceled as error:
+            if is_raised(error.diag):
+                return message_of(error, text)
             return f"it took longer than {patience.limit_ms / 1000:g} s, the limit set for it"
         except psycopg.Error as error:
             return message_of(error, text)

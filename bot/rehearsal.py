@@ -165,10 +165,11 @@ def _facts(lookout: Lookout, change: _Change, ledger: Ledger, limits: Limits, do
     was = ledger.before(changed)
     rows_before, written, said = ledger.rows_known(before), _locked(run.watch.spans()), Lines(run.results)
     observer, worked_on = lookout.one(), change.touched | {oid for oid, t in after.tables.items() if t.name in written}
+    patience = limits.counting.within(limits.migration_s)
     with lookout.read() as reader:
         now = _counted(reader, after, changed, limits, change.since_xid)
-        used = keys(observer, reader, worked_on & after.tables.keys(), patience=limits.counting)
-        constraints = _constraints(lookout, change, limits, said)
+        used = keys(observer, reader, worked_on & after.tables.keys(), patience=patience)
+        constraints = _constraints(lookout, change, patience, said)
     ledger.after(now)
     schema, built = diff.schema_changes(before, after), {work.name: r.line for r in run.results for work in r.indexes}
     return _Facts(
@@ -190,11 +191,11 @@ def _counted(
 ) -> dict[int, Counts]:
     """Counts of those tables that there are."""
     tables = [snapshot.tables[oid] for oid in sorted(oids & snapshot.tables.keys())]
-    patience = Patience(int(limits.migration_s * 1000), limits.guard)
+    patience = Patience(guard=limits.guard).within(limits.migration_s)
     return {t.oid: count_table(reader, t, snapshot.columns.of(t.oid), since_xid=since_xid, patience=patience) for t in tables}
 
 
-def _constraints(lookout: Lookout, change: _Change, limits: Limits, said: Lines) -> tuple[ConstraintChange, ...]:
+def _constraints(lookout: Lookout, change: _Change, patience: Patience, said: Lines) -> tuple[ConstraintChange, ...]:
     observer = lookout.one()
     changes = diff.constraint_changes(change.before, change.after)
     there = {c.table_oid for c, how in changes if how != "dropped"}
@@ -205,17 +206,17 @@ def _constraints(lookout: Lookout, change: _Change, limits: Limits, said: Lines)
     for found, how in changes:
         constraint, counted = whole.get(found.key, found), None
         if how != "dropped" and not constraint.validated:
-            counted = _violations(lookout, constraint, limits)
+            counted = _violations(lookout, constraint, patience)
         one = diff.constraint_change(constraint, how, counted.violations if counted else None, counted.rows if counted else None)
         index = has_index.get(constraint.oid) if constraint.kind == "foreign key" else None
         told.append(replace(one, line=said.of(constraint.name) or _line_of_columns(constraint, how, said), indexed=index))
     return tuple(told)
 
 
-def _violations(lookout: Lookout, constraint: Constraint, limits: Limits) -> Violations | None:
+def _violations(lookout: Lookout, constraint: Constraint, patience: Patience) -> Violations | None:
     """Counts with the database's own search_path: a function in a CHECK may rely on it."""
-    with lookout.connect() as connection, limits.guard.watching(connection, limits.count_s + 1):
-        return count_violations(connection, constraint, limit_ms=limits.count_ms)
+    with lookout.read(own_names=True) as connection, patience.guard.watching(connection, patience.left_s):
+        return count_violations(connection, constraint, limit_ms=patience.left_ms)
 
 
 def _line_of_columns(constraint: Constraint, how: str, said: Lines) -> int | None:

@@ -37,9 +37,10 @@ class Provider(Protocol):
     def connect(self, clone: Clone) -> psycopg.Connection:
         """A connection to a clone, in autocommit, as the migration's role."""
 
-    def read(self, clone: Clone) -> psycopg.Connection:
+    def read(self, clone: Clone, *, own_names: bool = False) -> psycopg.Connection:
         """A connection for reading tables, as the same role: to read one is to run code of its author's (postgres/reading.py).
-        Nothing that a migration has set for its role or database holds for it.
+        Nothing that a migration has set for its role or database holds for it; with `own_names` only where names are looked for,
+        and how values are written, which functions may rely on.
         """
 
     def observe(self, clone: Clone) -> psycopg.Connection:

@@ -15,12 +15,12 @@ from bot.errors import CloneError
 from bot.postgres.counts import next_xid
 from bot.postgres.embedded import MAKER, Server
 from bot.postgres.guard import Guard
-from bot.postgres.roles import superuser_rights
+from bot.postgres.roles import Lender
 
 SEED = "seed"
-# For sessions of ours: what a migration may have set for all later sessions of its database, and would change what they see.
-_OURS = {
-    "search_path": "pg_catalog",
+# For sessions of ours: what a migration may have set for all later sessions of its database, and would keep them from seeing.
+_UNHINDERED = {
+    "local_preload_libraries": "",
     "role": "none",
     "statement_timeout": "0",
     "lock_timeout": "5s",
@@ -30,18 +30,23 @@ _OURS = {
     "default_transaction_read_only": "off",
     "default_transaction_deferrable": "off",
     "row_security": "on",
+    "client_encoding": "UTF8",
+    "exit_on_error": "off",
+    "stats_fetch_consistency": "cache",
+    "client_min_messages": "warning",
+    "jit": "off",  # compiling a catalog query takes a hundred times as long as running it
+}
+# And what would change what they see.
+_OURS = _UNHINDERED | {
+    "search_path": "pg_catalog",
     "quote_all_identifiers": "off",
     "transform_null_equals": "off",
     "standard_conforming_strings": "on",
-    "client_encoding": "UTF8",
     "DateStyle": "ISO",
     "IntervalStyle": "postgres",
     "TimeZone": "UTC",
     "bytea_output": "hex",
     "extra_float_digits": "1",
-    "stats_fetch_consistency": "cache",
-    "client_min_messages": "warning",
-    "jit": "off",  # compiling a catalog query takes a hundred times as long as running it
 }
 
 
@@ -66,6 +71,8 @@ class EmbeddedProvider:
         self._server, self._seed, self._role = server, seed, role
         self._may_create = frozenset() if superuser else may_create  # a superuser needs nothing lent
         self._made = 0
+        self._ours: set[int] = set()  # processes of the sessions opened here
+        self._lenders: dict[str, Lender] = {}
 
     @contextmanager
     def clone(self) -> Iterator[Clone]:
@@ -93,11 +100,16 @@ class EmbeddedProvider:
 
     def connect(self, clone: Clone) -> psycopg.Connection:
         """See Provider."""
-        return self._server.connect(clone.name, user=self._role)
+        return self._known(self._server.connect(clone.name, user=self._role))
 
-    def read(self, clone: Clone) -> psycopg.Connection:
+    def read(self, clone: Clone, *, own_names: bool = False) -> psycopg.Connection:
         """See Provider."""
-        return self._server.connect(clone.name, user=self._role, settings=settings_of(_OURS))
+        settings = _settings(self._server, _UNHINDERED if own_names else _OURS)
+        return self._known(self._server.connect(clone.name, user=self._role, settings=settings))
+
+    def _known(self, connection: psycopg.Connection) -> psycopg.Connection:
+        self._ours.add(connection.info.backend_pid)
+        return connection
 
     def observe(self, clone: Clone) -> psycopg.Connection:
         """See Provider."""
@@ -106,12 +118,8 @@ class EmbeddedProvider:
     def guard(self, clone: Clone) -> Guard:
         """See Provider."""
         server = self._server
-        return Guard(
-            server.end_session,
-            server.room_bytes,
-            lambda connection: superuser_rights(server, connection, clone.since_xid),
-            self._may_create,
-        )
+        lender = self._lenders.setdefault(clone.name, Lender(server, clone.since_xid, self._ours))
+        return Guard(server.end_session, server.room_bytes, lender.rights, self._may_create)
 
     def room_bytes(self) -> int | None:
         """See Provider. A clone that shares the seed's blocks needs less, but that can't be known beforehand."""
@@ -123,7 +131,7 @@ class EmbeddedProvider:
         with self._server.connect("postgres") as admin:
             admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(self._seed)))
             try:
-                with self._server.connect(self._seed, user=self._role, settings=settings_of(_OURS)) as connection:
+                with self._server.connect(self._seed, user=self._role, settings=_settings(self._server, _OURS)) as connection:
                     yield connection
             finally:
                 admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(self._seed)))
@@ -131,10 +139,13 @@ class EmbeddedProvider:
 
 def observer(server: Server, database: str) -> psycopg.Connection:
     """A connection for looking at the catalog, not for touching."""
-    ours = _OURS | ({"event_triggers": "off"} if server.binaries.major >= 17 else {})  # one on login would run as ourselves
-    return server.connect(database, application="migration-rehearsal observer", settings=settings_of(ours))
+    settings = _settings(server, _OURS)
+    if server.binaries.major >= 17:
+        settings += " -c event_triggers=off"  # one on login would run as ourselves
+    return server.connect(database, application="migration-rehearsal observer", settings=settings)
 
 
-def settings_of(settings: Mapping[str, str]) -> str:
+def _settings(server: Server, settings: Mapping[str, str]) -> str:
     """Settings as a connection string's `options` has them (libpq), where a backslash comes before a blank in a value."""
-    return " ".join(f"-c {name}={value}" for name, value in settings.items())
+    more = {"transaction_timeout": "0"} if server.binaries.major >= 17 else {}
+    return " ".join(f"-c {name}={value}" for name, value in {**settings, **more}.items())

@@ -32,13 +32,9 @@ class Lookout:
                 connection.close()
         self._open.clear()
 
-    def read(self) -> psycopg.Connection:
+    def read(self, *, own_names: bool = False) -> psycopg.Connection:
         """A new connection for reading tables; see Provider."""
-        return self._provider.read(self._clone)
-
-    def connect(self) -> psycopg.Connection:
-        """A new connection as the migration's role, with all that it has set for itself."""
-        return self._provider.connect(self._clone)
+        return self._provider.read(self._clone, own_names=own_names)
 
     def one(self) -> psycopg.Connection:
         """A connection that answers. Raises psycopg.Error if there is none to be had."""

@@ -16,6 +16,7 @@ from bot.words import size
 
 _CANCELS = 5
 _LOOK_S = 0.25
+_AGAIN_S = 1.0  # between two attempts to end something
 _LEAVE_BYTES, _LEAVE_SHARE = 2**30, 0.1  # of the disk: the smaller of the two stays free
 
 
@@ -69,10 +70,10 @@ class Guard:
         for _attempt in range(_CANCELS):
             with suppress(psycopg.Error):
                 connection.cancel_safe(timeout=5)
-            if done.wait(1.0):
+            if done.wait(_AGAIN_S):
                 return
         while self.end_session:
             with suppress(psycopg.Error):
                 self.end_session(pid)
-            if done.wait(1.0):
+            if done.wait(_AGAIN_S):
                 return

@@ -88,9 +88,14 @@ def _results(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[list[tuple[Any, ..
     results = []
     while True:
         if cursor.description is not None:
-            results.append(cursor.fetchall())
+            results.append([tuple(map(_as_text, row)) for row in cursor])
         if not cursor.nextset():
             return results
+
+
+def _as_text(value: Any) -> Any:
+    """What comes as bytes where the migration has set `client_encoding` to SQL_ASCII, which is none."""
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _answer(results: list[list[tuple[Any, ...]]], *, with_tables: bool) -> Look:

@@ -8,11 +8,13 @@ of every other role.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from bot.postgres.embedded import MAKER, SUPERUSER, Server
 from bot.postgres.looking import ask
@@ -100,45 +102,91 @@ def _make_member(admin: psycopg.Connection, role: str) -> None:
 
 
 # What could be taken for PostgreSQL's own in a script that names it without its schema: made, replaced, renamed or moved since a
-# transaction, and no part of an extension. And event triggers, whose functions would run with the rights that are lent.
+# transaction, and not the superuser's, whom no migration can bring to own something. What belongs to an extension may have been
+# made its member by hand. A place (ctid) changes whenever something is changed.
 _LAID = """
-SELECT pg_catalog.count(*) OPERATOR(pg_catalog.+) (SELECT pg_catalog.count(*) FROM pg_catalog.pg_event_trigger)
+SELECT laid.tableoid::pg_catalog.int8, laid.oid::pg_catalog.int8, laid.ctid::pg_catalog.text
 FROM (
-  SELECT tableoid, oid FROM pg_catalog.pg_proc WHERE xmin::pg_catalog.text::pg_catalog.int8 OPERATOR(pg_catalog.>=) {0}
+  SELECT tableoid, oid, ctid, xmin, proowner AS owner FROM pg_catalog.pg_proc
   UNION ALL
-  SELECT tableoid, oid FROM pg_catalog.pg_operator WHERE xmin::pg_catalog.text::pg_catalog.int8 OPERATOR(pg_catalog.>=) {0}
+  SELECT tableoid, oid, ctid, xmin, oprowner FROM pg_catalog.pg_operator
   UNION ALL
-  SELECT tableoid, oid FROM pg_catalog.pg_opclass WHERE xmin::pg_catalog.text::pg_catalog.int8 OPERATOR(pg_catalog.>=) {0}
+  SELECT tableoid, oid, ctid, xmin, opcowner FROM pg_catalog.pg_opclass
   UNION ALL
-  SELECT tableoid, oid FROM pg_catalog.pg_cast WHERE xmin::pg_catalog.text::pg_catalog.int8 OPERATOR(pg_catalog.>=) {0}
+  SELECT c.tableoid, c.oid, c.ctid, c.xmin, GREATEST(s.typowner, t.typowner)
+  FROM pg_catalog.pg_cast AS c
+  JOIN pg_catalog.pg_type AS s ON s.oid OPERATOR(pg_catalog.=) c.castsource
+  JOIN pg_catalog.pg_type AS t ON t.oid OPERATOR(pg_catalog.=) c.casttarget
   UNION ALL
-  SELECT tableoid, oid FROM pg_catalog.pg_type
-  WHERE xmin::pg_catalog.text::pg_catalog.int8 OPERATOR(pg_catalog.>=) {0} AND typtype OPERATOR(pg_catalog.=) 'd'
+  SELECT tableoid, oid, ctid, xmin, typowner FROM pg_catalog.pg_type WHERE typtype OPERATOR(pg_catalog.=) 'd'
 ) AS laid
-WHERE NOT EXISTS (
-  SELECT FROM pg_catalog.pg_depend AS d
-  WHERE d.classid OPERATOR(pg_catalog.=) laid.tableoid AND d.objid OPERATOR(pg_catalog.=) laid.oid
-    AND d.deptype OPERATOR(pg_catalog.=) 'e'
-)
+WHERE laid.xmin::pg_catalog.text::pg_catalog.int8 OPERATOR(pg_catalog.>=) {since} AND laid.owner OPERATOR(pg_catalog.<>) 10
 """
+# What would run with the rights that are lent, or take them for itself at the same moment: event triggers, and sessions that are
+# neither ours nor the superuser's. And what would make the server read the statement in another way than we have split it.
+_BESIDE = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_event_trigger AS e
+               WHERE e.evtenabled OPERATOR(pg_catalog.<>) 'D' AND e.evtowner OPERATOR(pg_catalog.<>) 10)
+    OR EXISTS (SELECT FROM pg_catalog.pg_stat_activity AS a
+               WHERE a.backend_type OPERATOR(pg_catalog.=) 'client backend' AND a.usesysid OPERATOR(pg_catalog.<>) 10
+                 AND a.pid OPERATOR(pg_catalog.<>) ALL (ARRAY[{ours}]::pg_catalog.int4[]))
+    OR pg_catalog.current_setting('standard_conforming_strings') OPERATOR(pg_catalog.<>) 'on'
+    OR pg_catalog.current_setting('client_encoding') OPERATOR(pg_catalog.<>) 'UTF8'
+"""
+# Only a superuser may. To look the object up makes a session hear what has changed about its role, which it otherwise need not
+# before its transaction is over: it would go on as a superuser.
+_STILL_SUPERUSER = "COMMENT ON SCHEMA pg_catalog IS NULL"
 
 
-@contextmanager
-def superuser_rights(server: Server, connection: psycopg.Connection, since_xid: int) -> Iterator[None]:
-    """Makes the role of a connection a superuser for one statement that creates an extension which is known to be harmless.
+class Lender:
+    """Lends a superuser's rights to the migrations on one clone, for statements that create extensions known to be harmless.
 
     Not if functions, operators and the like were made since the transaction `since_xid`: the script of an extension that is not
-    written with care could be brought to call them (manual, "Security Considerations for Extensions"). Nor where there are event
-    triggers.
+    written with care could be brought to call them (manual, "Security Considerations for Extensions"). What such a script has
+    made itself is known, and no harm. Nor where there are event triggers. `ours`: the processes of the sessions that we opened.
     """
-    laid = ask(connection, [_LAID.format(since_xid)])
-    if laid is None or laid[0] != [(0,)]:
-        yield
-        return
-    role = sql.Identifier(connection.info.user)
-    with server.connect("postgres", settings="-c lock_timeout=5s") as admin:
-        admin.execute(sql.SQL("ALTER ROLE {} SUPERUSER").format(role))
+
+    def __init__(self, server: Server, since_xid: int, ours: Set[int]) -> None:
+        self._server, self._since_xid, self._ours = server, since_xid, ours
+        self._known: set[tuple[Any, ...]] = set()
+
+    @contextmanager
+    def rights(self, connection: psycopg.Connection) -> Iterator[None]:
+        """Makes the role of a connection a superuser for what is done in the block, if nothing speaks against it."""
+        laid = self._laid(connection)
+        if laid is None or laid - self._known or not self._lend(connection):
+            yield
+            return
         try:
             yield
         finally:
-            admin.execute(sql.SQL("ALTER ROLE {} NOSUPERUSER").format(role))
+            self._take_back(connection)
+        self._known |= self._laid(connection) or set()
+
+    def _laid(self, connection: psycopg.Connection) -> set[tuple[Any, ...]] | None:
+        ours = ", ".join(str(pid) for pid in self._ours)
+        answers = ask(connection, [_LAID.format(since=self._since_xid), _BESIDE.format(ours=ours)])
+        return None if answers is None or answers[1] != [(False,)] else set(answers[0])
+
+    def _lend(self, connection: psycopg.Connection) -> bool:
+        """Not if the migration is changing its role itself: that would have to end first."""
+        try:
+            self._alter(connection, "SUPERUSER")
+        except psycopg.Error:
+            return False
+        return True
+
+    def _take_back(self, connection: psycopg.Connection) -> None:
+        """Leaves no session behind that believes to have the rights still."""
+        pid = connection.info.backend_pid
+        try:
+            self._alter(connection, "NOSUPERUSER")
+        except psycopg.Error:
+            self._server.end_session(pid)
+            self._alter(connection, "NOSUPERUSER")
+        if connection.info.transaction_status is TransactionStatus.INTRANS and ask(connection, [_STILL_SUPERUSER]) is not None:
+            self._server.end_session(pid)
+
+    def _alter(self, connection: psycopg.Connection, what: str) -> None:
+        with self._server.connect("postgres", settings="-c lock_timeout=1s") as admin:
+            admin.execute(sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(connection.info.user), sql.SQL(what)))

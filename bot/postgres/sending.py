@@ -31,7 +31,12 @@ def _results(pgconn: PGconn, encoding: str) -> PQGen[tuple[str, bool]]:
     yield from generators.send(pgconn)
     tag, gave_rows, error = "", False, None
     while result := (yield from generators.fetch(pgconn)):
-        if result.status in _FAILED:
+        if result.status is ExecStatus.COPY_OUT:  # of a second statement that was read as the end of the first one
+            while isinstance((yield from generators.copy_from(pgconn)), memoryview | bytes):
+                pass
+        elif result.status is ExecStatus.COPY_IN:
+            yield from generators.copy_end(pgconn, b"there are no rows")
+        elif result.status in _FAILED:
             error = error_from_result(result, encoding)
         elif result.command_status:
             tag, gave_rows = result.command_status.decode(), result.nfields > 0

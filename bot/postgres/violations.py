@@ -19,6 +19,7 @@ from bot.model import ConstraintChange
 from bot.postgres.catalog import Constraint, read_constraints
 
 _MAX_TABLES = 20
+_AS_WE_READ = "SET LOCAL search_path = pg_catalog; SET LOCAL client_encoding = UTF8; SET LOCAL jit = off"
 _COLUMN_TYPES = """
 SELECT a.attrelid::bigint, a.attnum::int, pg_catalog.concat_ws(' ', a.atttypid, a.atttypmod, a.attcollation)
 FROM pg_catalog.pg_attribute AS a
@@ -124,10 +125,15 @@ def count_violations(connection: psycopg.Connection, constraint: Constraint, *, 
 
 
 def _as_ourselves(connection: psycopg.Connection, limit_ms: int) -> None:
-    """For the rest of the transaction: the user who logged in, whom no row policy holds back, and time enough."""
+    """For the rest of the transaction: the user who logged in, whom no row policy holds back, and time enough. PostgreSQL's own
+    names come first, as definitions were read so; then those that functions of the author's may rely on.
+    """
     connection.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
     connection.execute("SET LOCAL SESSION AUTHORIZATION DEFAULT")
     connection.execute("SET LOCAL row_security = off")
+    path = connection.execute("SELECT pg_catalog.convert_to(pg_catalog.current_setting('search_path'), 'UTF8')").fetchone()
+    names = ", ".join(filter(None, ("pg_catalog", path[0].decode() if path else "")))
+    connection.execute("SELECT pg_catalog.set_config('search_path', pg_catalog.convert_from(%b, 'UTF8'), true)", [names.encode()])
 
 
 def _all_rows(connection: psycopg.Connection, constraint: Constraint, limit_ms: int) -> Violations | None:
@@ -197,8 +203,7 @@ def _read(connection: psycopg.Connection, limit_ms: int) -> dict[tuple[int, str,
     """The constraints as the connection's transaction sees them, with qualified definitions."""
     with connection.transaction(force_rollback=True):
         connection.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
-        connection.execute("SET LOCAL search_path = pg_catalog")
-        connection.execute("SET LOCAL jit = off")
+        connection.execute(_AS_WE_READ)
         return read_constraints(connection)
 
 
@@ -244,8 +249,7 @@ def _refused_on_empty_tables(
                 _empty(connection, emptied)
                 connection.execute(statement.encode())
                 connection.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
-                connection.execute("SET LOCAL search_path = pg_catalog")
-                connection.execute("SET LOCAL jit = off")
+                connection.execute(_AS_WE_READ)
                 now = read_constraints(connection)
                 changed = {key[0] for key, kind in _column_types(connection, limit_ms).items() if columns.get(key, kind) != kind}
         except IntegrityError as again:
@@ -271,6 +275,7 @@ def _column_types(connection: psycopg.Connection, limit_ms: int) -> dict[tuple[i
     """The type of each column of each table, by table and number."""
     with connection.transaction(force_rollback=True):
         connection.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
+        connection.execute(_AS_WE_READ)
         rows = connection.execute(_COLUMN_TYPES).fetchall()
     return {(oid, number): kind for oid, number, kind in rows}
 
