@@ -37,6 +37,10 @@ RUN set -eu; packages=python3; \
   apt-get clean; rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/log/apt/* /var/log/dpkg.log
 COPY --from=build /opt/migration-rehearsal /opt/migration-rehearsal
 COPY --from=build /build/program /opt/migration-rehearsal/lib/python3.13/site-packages/
+# initdb refuses an account that the image does not know, as the runner's user, and takes a second: its work is done here.
+RUN /opt/migration-rehearsal/bin/python -I -c "from bot.postgres import binaries, embedded; \
+    embedded.prepare(binaries.choose(binaries.Needs(), None))" \
+  && rm -rf /var/cache/migration-rehearsal/fresh
 # Labels last: a new version or commit makes no other layer anew.
 ARG VERSION=""
 ARG REVISION=""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -59,8 +60,9 @@ class Running:
     kept: Path
 
     def container(self) -> str:
-        """The container's id, once it is there."""
-        asked = ("ps", "--quiet", "--no-trunc", "--filter", f"ancestor={self.image.tag}")
+        """The container's name, once it is there."""
+        begins = "".join(re.findall("[a-z0-9]", self.image.tag)) + "_"  # as the runner names it
+        asked = ("ps", "--format", "{{.Names}}", "--filter", f"name=^{begins}")
         return self.wait_for(lambda: docker(*asked).stdout.strip())  # noqa: PLW0108  asked anew each time
 
     def wait_for(self, look: Callable[[], T], seconds: float = 60) -> T:
@@ -76,7 +78,7 @@ class Running:
 
     def result(self) -> Ran:
         """Waits for the end."""
-        stdout, stderr = self.process.communicate(timeout=300)
+        stdout, stderr = self.process.communicate(timeout=120)
         log, _, last = stdout.rstrip().rpartition("\n")
         if not last.startswith("{"):
             pytest.fail(f"github-runner gave no result:\n{stdout}\n{stderr}")
