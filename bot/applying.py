@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 
 import psycopg
@@ -14,10 +13,13 @@ from psycopg.errors import QueryCanceled
 from psycopg.errors import SyntaxError as PostgresSyntaxError
 from psycopg.pq import TransactionStatus
 
+from bot.extensions import created_by
 from bot.layouts import named
 from bot.layouts.base import ToolRefusal, refuses_transaction
 from bot.model import ConstraintChange, Migration, Notice, SqlError, StatementResult, Transaction
 from bot.postgres.catalog import Snapshot
+from bot.postgres.guard import Guard, Stopped
+from bot.postgres.reading import Patience
 from bot.postgres.violations import broken_at_commit, diagnose
 from bot.postgres.watch import Facts, Watch, is_raised
 from bot.sql import BOM, Script, Statement, split
@@ -43,22 +45,27 @@ _MAY_BREAK_ROWS = (
 )
 _BEGINS = ("begin", "start transaction")
 _ENDS = ("commit", "end", "rollback", "abort", "prepare transaction")
-_CANCELS = 5
 _COPY_OUT = re.compile(r"\bTO\s+STDOUT\b", re.IGNORECASE)
 _COUNTED_TAG = re.compile(r"(?:INSERT \d+|UPDATE|DELETE|MERGE|COPY|SELECT|REFRESH MATERIALIZED VIEW|CREATE TABLE AS) (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a migration may take, and how long counting the rows that break one constraint may take."""
+    """How long a migration may take, and how long counting the rows that break one constraint may take; `guard` sees to it."""
 
     migration_s: float = 3600.0
     count_s: float = 300.0
+    guard: Guard = Guard()  # noqa: RUF009  frozen
 
     @property
     def count_ms(self) -> int:
         """`count_s` as PostgreSQL's statement_timeout wants it."""
         return int(self.count_s * 1000)
+
+    @property
+    def counting(self) -> Patience:
+        """For one question of that kind."""
+        return Patience(self.count_ms, self.guard)
 
 
 class MigrationFailed(Exception):  # noqa: N818  an outcome, caught below: not an error of ours
@@ -151,8 +158,8 @@ def apply(
     one_query = transaction is Transaction.IMPLICIT and len(script.statements) == 1
     run = Run(connection, watch, limits, transaction, one_query)
     try:
-        with _deadline(connection, observer, limits.migration_s) as expired:
-            _run_script(run, script, migration.text, expired)
+        with limits.guard.watching(connection, limits.migration_s) as stopped:
+            _run_script(run, script, migration.text, stopped)
         return Applied(script, transaction, run)
     except MigrationFailed as failed:
         return Applied(script, transaction, run, failed.error, failed.constraints)
@@ -161,17 +168,24 @@ def apply(
         _end_everything(connection)
 
 
-def _run_script(run: Run, script: Script, text: str, expired: Callable[[], bool]) -> None:
+def _run_script(run: Run, script: Script, text: str, stopped: Stopped) -> None:
     """Runs the statements in order and commits. Raises MigrationFailed."""
     try:
         for number, statement in enumerate(script.statements):
+            _check_limits(stopped, statement)
             _open_block(run, first=number == 0)
-            _run_statement(run, statement, expired)
+            _run_statement(run, statement, stopped)
         _close_block(run, script)
     except MigrationFailed as failed:
         if failed.error.sqlstate == PostgresSyntaxError.sqlstate and _runs_whole(run, script, text):
             return
         raise
+
+
+def _check_limits(stopped: Stopped, statement: Statement) -> None:
+    """Between two statements there was nothing to cancel. Raises MigrationFailed."""
+    if stopped.why:
+        raise MigrationFailed(SqlError("57014", f"stopped: {stopped.why}", statement.line))
 
 
 def _open_block(run: Run, *, first: bool) -> None:
@@ -212,7 +226,7 @@ def _refuse_in_simple_query(run: Run, statement: Statement) -> None:
         raise MigrationFailed(SqlError("25P01", f"{name} can only be used in transaction blocks", statement.line))
 
 
-def _run_statement(run: Run, statement: Statement, expired: Callable[[], bool]) -> None:
+def _run_statement(run: Run, statement: Statement, stopped: Stopped) -> None:
     _refuse_in_simple_query(run, statement)
     if run.in_block() and statement.begins("commit", "end"):
         _check_deferred(run, statement.line)
@@ -227,7 +241,8 @@ def _run_statement(run: Run, statement: Statement, expired: Callable[[], bool]) 
         if alone:
             run.begin()
         run.watch.begin(began_ms, statement.line, statement.sql)
-        tag, rows = _execute(run.connection, statement)
+        with _rights(run, statement):
+            tag, rows = _execute(run.connection, statement)
         duration_ms = run.now_ms() - began_ms
         with run.looking():
             facts = run.watch.end(began_ms + duration_ms, tag)
@@ -239,7 +254,7 @@ def _run_statement(run: Run, statement: Statement, expired: Callable[[], bool]) 
     except psycopg.Error as error:
         # What runs outside a transaction may leave something though it fails: an invalid index, what it committed before.
         run.committed = run.committed or run.status() is TransactionStatus.IDLE
-        _record_failure(run, statement, error, began_ms, expired)
+        _record_failure(run, statement, error, began_ms, stopped)
         if guarded:
             run.connection.execute("ROLLBACK TO SAVEPOINT rehearsal")
         elif alone:
@@ -250,6 +265,12 @@ def _run_statement(run: Run, statement: Statement, expired: Callable[[], bool]) 
     run.results.append(_result(statement, began_ms, duration_ms, rows, facts))
     if not run.in_block():
         run.transaction_over(committed=tag != "ROLLBACK")
+
+
+def _rights(run: Run, statement: Statement) -> AbstractContextManager[None]:
+    """What a statement needs that may be lent to it."""
+    guard = run.limits.guard
+    return guard.lend(run.connection) if created_by(statement) in guard.may_create else nullcontext()
 
 
 def _as_implied(run: Run, statement: Statement, facts: Facts) -> Facts:
@@ -286,8 +307,8 @@ def _result(
     )
 
 
-def _record_failure(run: Run, statement: Statement, error: psycopg.Error, began_ms: float, expired: Callable[[], bool]) -> None:
-    said = _sql_error(error, statement, run.limits, expired=expired())
+def _record_failure(run: Run, statement: Statement, error: psycopg.Error, began_ms: float, stopped: Stopped) -> None:
+    said = _sql_error(error, statement, stopped)
     duration_ms = run.now_ms() - began_ms
     facts = run.watch.failed(began_ms + duration_ms)
     run.results.append(_result(statement, began_ms, duration_ms, None, facts, said))
@@ -383,13 +404,13 @@ def _execute(connection: psycopg.Connection, statement: Statement) -> tuple[str,
         return tag, int(counted[1]) if counted else None
 
 
-def _sql_error(error: psycopg.Error, statement: Statement, limits: Limits, *, expired: bool) -> SqlError:
+def _sql_error(error: psycopg.Error, statement: Statement, stopped: Stopped) -> SqlError:
     position = int(error.diag.statement_position or 1)
     line = statement.line + statement.sql.count("\n", 0, position - 1)
     message = message_of(error, statement.sql)
     hint = None if is_raised(error.diag) else error.diag.message_hint
-    if expired and (isinstance(error, QueryCanceled) or error.sqlstate in (None, "57P01")):
-        message = f"stopped: the migration took longer than {limits.migration_s:g} s, the limit set for a rehearsal"
+    if stopped.why and (isinstance(error, QueryCanceled) or error.sqlstate in (None, "57P01")):
+        message = f"stopped: {stopped.why}"
     elif statement.sql.startswith(BOM):
         hint = "The file begins with a byte order mark, which its tool sends to the server. Save it as UTF-8 without one."
     return SqlError(error.sqlstate or "", message, line, error.diag.message_detail, hint)
@@ -418,34 +439,3 @@ def _end_everything(connection: psycopg.Connection) -> None:
         connection.rollback()
     with suppress(psycopg.Error):
         connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
-
-
-@contextmanager
-def _deadline(
-    connection: psycopg.Connection, observer: psycopg.Connection | None, seconds: float
-) -> Iterator[Callable[[], bool]]:
-    """Cancels what runs on the connection once `seconds` are over, again each second, and ends the connection when that does
-    not help: a migration can catch a cancellation.
-    """
-    done, expired = threading.Event(), threading.Event()
-
-    def watch() -> None:
-        if done.wait(seconds):
-            return
-        expired.set()
-        for _attempt in range(_CANCELS):
-            with suppress(psycopg.Error):
-                connection.cancel_safe(timeout=5)
-            if done.wait(1.0):
-                return
-        if observer:
-            with suppress(psycopg.Error):
-                observer.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [connection.info.backend_pid])
-
-    thread = threading.Thread(target=watch, name="deadline", daemon=True)
-    thread.start()
-    try:
-        yield expired.is_set
-    finally:
-        done.set()
-        thread.join()

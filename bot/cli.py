@@ -187,6 +187,11 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--production-rows", metavar="N|FILE", help="rows of production in all, or a file of its statistics")
     parser.add_argument("--time-limit", metavar="MIN", help="minutes that one migration may take (default: 60)")
     parser.add_argument("--way-back", metavar="BOOL", help="`false`: try no down part, and run no file twice (default: true)")
+    parser.add_argument("--role", metavar="R", help="role that migrations run as (default: the owner of most tables)")
+    parser.add_argument(
+        "--superuser", action="store_const", const="true", help="make that role a superuser: for files that you trust"
+    )
+    parser.add_argument("--extensions", metavar="NAMES", help="more extensions that migrations may create though not trusted")
     _add_place(parser)
     parser.add_argument(
         "--journal-failure", metavar="DO", help="when it can't be used: stop (default with a URL) or continue (with a folder)"

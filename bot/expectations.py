@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import psycopg
 
 from bot.applying import message_of
 from bot.model import Expectation, Migration
+from bot.postgres.reading import Patience, reading
 from bot.sql import Statement, redacted, split
 from bot.words import count
 
@@ -17,20 +17,22 @@ _BOOLEAN = 16  # the OID of pg_catalog.bool
 _QUERIES = ("select", "with", "values", "table")
 
 
-def check_expectations(migration: Migration, connect: Callable[[], psycopg.Connection], limit_ms: int) -> tuple[Expectation, ...]:
+def check_expectations(
+    migration: Migration, connect: Callable[[], psycopg.Connection], patience: Patience
+) -> tuple[Expectation, ...]:
     """Asks whether all is as a migration that was applied expects it. `connect` opens a connection as the migration's role; each
     expectation has its own, so that none can change what another one sees.
     """
     found = []
     for directive in split(migration.text).directives if "rehearsal:" in migration.text else ():
         if directive.verb == "expect":
-            detail = _asked(connect, limit_ms, directive.text, _condition)
+            detail = _asked(connect, patience, directive.text, _condition)
             found.append(Expectation(directive.line, directive.text, detail is None, detail, migration.path))
     for statement in split(migration.expect or "").statements:
         if not (statement.begins(*_QUERIES) or statement.sql.startswith("(")):
             detail = f"it is no query, and was not run: only {', '.join(_QUERIES).upper()} are asked"
         else:
-            detail = _asked(connect, limit_ms, statement.sql, _query)
+            detail = _asked(connect, patience, statement.sql, _query)
         found.append(Expectation(statement.line, _shown(statement), detail is None, detail, migration.expect_path))
     return tuple(found)
 
@@ -40,28 +42,16 @@ def _shown(statement: Statement) -> str:
 
 
 def _asked(
-    connect: Callable[[], psycopg.Connection], limit_ms: int, text: str, ask: Callable[[psycopg.Connection, str], str | None]
+    connect: Callable[[], psycopg.Connection], patience: Patience, text: str, ask: Callable[[psycopg.Connection, str], str | None]
 ) -> str | None:
     """What is wrong, or None. It is asked in a transaction that can write nothing, and that is rolled back."""
-    with connect() as connection, _reading(connection, limit_ms):
+    with connect() as connection, reading(connection, patience, search_path=None):
         try:
             return ask(connection, text)
         except psycopg.errors.QueryCanceled:
-            return f"it took longer than {limit_ms / 1000:g} s, the limit set for it"
+            return f"it took longer than {patience.limit_ms / 1000:g} s, the limit set for it"
         except psycopg.Error as error:
             return message_of(error, text)
-
-
-@contextmanager
-def _reading(connection: psycopg.Connection, limit_ms: int) -> Iterator[None]:
-    connection.execute("BEGIN READ ONLY")
-    connection.execute(f"SET LOCAL statement_timeout = {limit_ms}".encode())
-    try:
-        yield
-    finally:
-        if not connection.closed:
-            connection.rollback()
-            connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")  # what was read here is not the next one's doing
 
 
 def _condition(connection: psycopg.Connection, text: str) -> str | None:

@@ -31,7 +31,7 @@ class Further:
         """The rehearsal of a migration that was applied, with all that was found out besides."""
         path, limits = done.migration.path, self._shadow.limits
         with self._progress.step(f"check what {path} expects", only_if_long=True):
-            expectations = check_expectations(done.migration, self._connect, limits.count_ms)
+            expectations = check_expectations(done.migration, self._connect, limits.counting)
         with self._progress.step(f"compare values that {path} changed the type of", only_if_long=True):
             types = type_changes(done, self._shadow, limits.count_ms)
         rehearsal = replace(done.rehearsal, expectations=expectations, types=types)

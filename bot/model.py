@@ -467,12 +467,17 @@ class SeedFacts:
 
 @dataclass(frozen=True, slots=True)
 class CloneFacts:
-    """The clone that was rehearsed on; `acquire_ms` is the time from asking for it to having it."""
+    """The clone that was rehearsed on; `acquire_ms` is the time from asking for it to having it. `role`: whom migrations ran as;
+    `network`: whether the server could have reached others.
+    """
 
     provider: str
     postgres_version: str
     seed: SeedFacts
     acquire_ms: float
+    role: str = "postgres"
+    superuser: bool = False
+    network: bool = True
 
 
 @dataclass(frozen=True, slots=True)

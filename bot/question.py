@@ -76,6 +76,7 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
         settings.clone_provider,
         settings.time_limit_s,
         settings.way_back,
+        [settings.role, settings.superuser, sorted(settings.extensions)],
         settings.show_row_data,
     ]
     judged = [

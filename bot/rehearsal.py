@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import psycopg
@@ -30,7 +31,8 @@ from bot.postgres.afterwards import functions_naming, indexed, keys, usage
 from bot.postgres.catalog import Constraint, Snapshot, read_constraints, take_snapshot
 from bot.postgres.counts import Counts, Ledger, count_table, next_xid
 from bot.postgres.locks import strongest
-from bot.postgres.violations import count_violations
+from bot.postgres.reading import Patience
+from bot.postgres.violations import Violations, count_violations
 from bot.progress import Progress
 from bot.sql import redacted
 from bot.words import last_part
@@ -51,9 +53,12 @@ def rehearse(
     lock it out. `before` is the clone's snapshot; `ledger` knows what its tables held. The connection is left outside any
     transaction.
     """
-    with progress.step(f"rehearse {migration.path}"):
+    with progress.step(f"rehearse {migration.path}"), ExitStack() as stack:
         watcher = lookout.one()
         since_xid, used = next_xid(watcher), usage(watcher)
+        if _ENDS_SESSIONS.search(migration.text):  # as its role might: sessions of its own, and not a superuser's
+            lookout.close()
+            watcher = stack.enter_context(lookout.read())
         done = apply(migration, connection, watcher, limits, before)
     observer = lookout.one()
     uses = usage(observer)
@@ -62,7 +67,7 @@ def rehearse(
         touched = diff.touched(before, after)
         if HIDES_ITS_TRACES.search(migration.text):
             touched = before.tables.keys() | after.tables.keys()
-        facts = _facts(observer, _Change(before, after, touched, since_xid), ledger, limits, done)
+        facts = _facts(lookout, _Change(before, after, touched, since_xid), ledger, limits, done)
     run = done.run
     rehearsal = Rehearsal(
         path=migration.path,
@@ -115,13 +120,14 @@ def catch_up(
     touched = diff.touched(before, after) | diff.altered_columns(before, after).keys()
     if any(HIDES_ITS_TRACES.search(migration.text) for migration in migrations):
         touched = before.tables.keys() | after.tables.keys()
-    there = sorted(touched & after.tables.keys())
-    ledger.after({oid: count_table(lookout.one(), after.tables[oid], after.columns.of(oid)) for oid in there})
+    with lookout.read() as reader:
+        ledger.after(_counted(reader, after, touched, limits))
     return after
 
 
 # Then the row counters prove nothing, and every table is counted.
 HIDES_ITS_TRACES = re.compile(r"track_counts|pg_stat_reset", re.IGNORECASE)
+_ENDS_SESSIONS = re.compile(r"pg_(terminate|cancel)_backend", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,37 +154,46 @@ class _Facts:
     keys: tuple[KeyUse, ...] = ()
 
 
-def _facts(observer: psycopg.Connection, change: _Change, ledger: Ledger, limits: Limits, done: Applied) -> _Facts:
+def _facts(lookout: Lookout, change: _Change, ledger: Ledger, limits: Limits, done: Applied) -> _Facts:
     """Counts what the migration touched, before it and after it, and the rows that break what it added NOT VALID."""
     before, after, run = change.before, change.after, done.run
     if run is None or not run.committed:  # rolled back as a whole: that nothing stayed need not be counted
         return _Facts(ledger.rows_known(before))
     changed = change.touched | diff.altered_columns(before, after).keys()
     was = ledger.before(changed)
-    rows_before = ledger.rows_known(before)
-    now: dict[int, Counts] = {}
-    for oid in sorted(changed & after.tables.keys()):
-        now[oid] = count_table(observer, after.tables[oid], after.columns.of(oid), since_xid=change.since_xid)
+    rows_before, written, said = ledger.rows_known(before), _locked(run.watch.spans()), Lines(run.results)
+    observer, worked_on = lookout.one(), change.touched | {oid for oid, t in after.tables.items() if t.name in written}
+    with lookout.read() as reader:
+        now = _counted(reader, after, changed, limits, change.since_xid)
+        used = keys(observer, reader, worked_on & after.tables.keys(), patience=limits.counting)
+        constraints = _constraints(lookout, change, limits, said)
     ledger.after(now)
-    schema = diff.schema_changes(before, after)
-    written = _locked(run.watch.spans())
-    said, built = Lines(run.results), {work.name: r.line for r in run.results for work in r.indexes}
-    worked_on = change.touched | {oid for oid, table in after.tables.items() if table.name in written}
+    schema, built = diff.schema_changes(before, after), {work.name: r.line for r in run.results for work in r.indexes}
     return _Facts(
         rows_before,
         tables=diff.table_changes(before, after, change.touched, (was, now), lines_of_tables(run.results)),
         columns=diff.column_nulls(before, after, (was, now)),
-        constraints=_constraints(observer, change, limits, said),
+        constraints=constraints,
         indexes=tuple(
             replace(i, line=built.get(i.name) or said.of(last_part(i.name))) for i in diff.index_changes(before, after)
         ),
         schema=schema,
         dependents=dependents(schema, functions_naming(observer, names_gone(schema)), said),
-        keys=keys(observer, worked_on & after.tables.keys(), limit_ms=limits.count_ms),
+        keys=used,
     )
 
 
-def _constraints(observer: psycopg.Connection, change: _Change, limits: Limits, said: Lines) -> tuple[ConstraintChange, ...]:
+def _counted(
+    reader: psycopg.Connection, snapshot: Snapshot, oids: Set[int], limits: Limits, since_xid: int | None = None
+) -> dict[int, Counts]:
+    """Counts of those tables that there are."""
+    tables = [snapshot.tables[oid] for oid in sorted(oids & snapshot.tables.keys())]
+    patience = Patience(int(limits.migration_s * 1000), limits.guard)
+    return {t.oid: count_table(reader, t, snapshot.columns.of(t.oid), since_xid=since_xid, patience=patience) for t in tables}
+
+
+def _constraints(lookout: Lookout, change: _Change, limits: Limits, said: Lines) -> tuple[ConstraintChange, ...]:
+    observer = lookout.one()
     changes = diff.constraint_changes(change.before, change.after)
     there = {c.table_oid for c, how in changes if how != "dropped"}
     whole = read_constraints(observer, there) if there else {}
@@ -188,11 +203,17 @@ def _constraints(observer: psycopg.Connection, change: _Change, limits: Limits, 
     for found, how in changes:
         constraint, counted = whole.get(found.key, found), None
         if how != "dropped" and not constraint.validated:
-            counted = count_violations(observer, constraint, limit_ms=limits.count_ms, default_path=True)
+            counted = _violations(lookout, constraint, limits)
         one = diff.constraint_change(constraint, how, counted.violations if counted else None, counted.rows if counted else None)
         index = has_index.get(constraint.oid) if constraint.kind == "foreign key" else None
         told.append(replace(one, line=said.of(constraint.name) or _line_of_columns(constraint, how, said), indexed=index))
     return tuple(told)
+
+
+def _violations(lookout: Lookout, constraint: Constraint, limits: Limits) -> Violations | None:
+    """Counts with the database's own search_path: a function in a CHECK may rely on it."""
+    with lookout.connect() as connection, limits.guard.watching(connection, limits.count_s + 1):
+        return count_violations(connection, constraint, limit_ms=limits.count_ms)
 
 
 def _line_of_columns(constraint: Constraint, how: str, said: Lines) -> int | None:

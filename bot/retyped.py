@@ -131,9 +131,13 @@ def _compared(done: Done, oid: int, numbers: Sequence[int], shadow: Shadow, limi
     keys = _key(done, oid)
     if not keys:
         return {}
-    with done.look() as new:  # a clone that can't be looked at any more is no matter of a comparison
+    guard = shadow.limits.guard
+    with (
+        done.read() as new,
+        guard.watching(new, limit_ms / 1000 + 1),
+    ):  # a clone that can't be looked at any more is no matter of a comparison
         try:
-            with _old_side(done, oid, shadow) as (old, names):
+            with _old_side(done, oid, shadow) as (old, names), guard.watching(old, limit_ms / 1000 + 1):
                 old.execute(f"SET statement_timeout = {limit_ms}".encode())
                 table = _table(done, oid, keys, numbers, names)
                 was, now = _read_types(old, table.old), _read_types(new, table.new)
@@ -156,12 +160,12 @@ def _read_types(connection: psycopg.Connection, table: str) -> dict[int, ColumnT
 def _old_side(done: Done, oid: int, shadow: Shadow) -> Iterator[tuple[psycopg.Connection, Snapshot | None]]:
     """Where the old values are: the seed, if nothing touched the table before, whose snapshot is given too; else the shadow."""
     if done.held_before.untouched(oid):
-        with shadow.open_seed() as observer:
-            yield observer, done.held_before.seed
+        with shadow.open_seed() as reader:
+            yield reader, done.held_before.seed
         return
     shadow.bring_to(done.number)
-    with shadow.look() as observer:
-        yield observer, None
+    with shadow.read() as reader:
+        yield reader, None
 
 
 def _key(done: Done, oid: int) -> list[int]:
@@ -264,6 +268,7 @@ def _guard(differs: str, now: ColumnType) -> str:
 def _try(new: psycopg.Connection, table: _Table, differs: str, first: str = "") -> tuple[int, int]:
     joined = " AND ".join(f'({key})::text COLLATE pg_catalog."C" = o.k{number}' for number, key in enumerate(_new_keys(table)))
     with new.transaction():
+        new.execute("SET LOCAL search_path = pg_catalog")  # whatever a function of the author's has made of it
         if first:
             new.execute(first.encode())
         row = new.execute(

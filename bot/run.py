@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from bot.clones.embedded import SEED, EmbeddedProvider
 from bot.clones.lookout import Lookout
 from bot.clones.session import Session
 from bot.errors import CloneError, RehearsalError, SeedError
+from bot.extensions import HARMLESS, created_in
 from bot.further import Further
 from bot.held import scratch_folder
 from bot.journal.runs import Journal, NoJournal, Steps
@@ -41,7 +42,9 @@ from bot.plain import from_plain, to_plain
 from bot.postgres.binaries import Binaries, Needs, available, choose, newest
 from bot.postgres.catalog import take_snapshot
 from bot.postgres.counts import Ledger
-from bot.postgres.embedded import Server, embedded_server
+from bot.postgres.embedded import MAKER, Server, embedded_server
+from bot.postgres.guard import Guard
+from bot.postgres.roles import settle
 from bot.program import program_digest
 from bot.progress import Progress
 from bot.question import ANNOUNCE, Question, Surroundings, question_of
@@ -49,11 +52,9 @@ from bot.rehearsal import catch_up, rehearse
 from bot.rules import Policy, judge
 from bot.settings import Settings
 from bot.shadow import OUR_MACHINE, Done, Shadow, may_be_tried_later
-from bot.sql import split
 from bot.verdict import conclude
 from bot.words import count, without_values
 
-_EXTENSION = re.compile(r'create\s+extension\s+(?:if\s+not\s+exists\s+)?(?:"(?P<quoted>[^"]+)"|(?P<plain>[\w-]+))', re.IGNORECASE)
 # Serialization failure and deadlock, not enough of something, a lock not got, a time limit: the next time it may be otherwise.
 _OF_THE_MOMENT = ("40", "53", "55P03", "57")
 _READS_FILES = re.compile(r"copy\b[^;]*\bfrom\s+(?:program\b|'|e')|pg_read_|pg_ls_|lo_import|dblink|file_fdw", re.IGNORECASE)
@@ -147,7 +148,7 @@ def _surroundings(plan: Plan, settings: Settings, seed: dumps.Located | None) ->
 
 def _wanted(plan: Plan, *, seeded: bool) -> frozenset[str]:
     """The extensions that decide which server is chosen, besides the seed's own."""
-    return extensions_of(plan.migrations if seeded else (*plan.base, *plan.migrations))
+    return created_in(plan.migrations if seeded else (*plan.base, *plan.migrations))
 
 
 def _say_waiting(progress: Progress, who: str) -> None:
@@ -270,11 +271,15 @@ class _Answer:
             seed, binaries = _look_into_seed(plan, settings, self.located, self.folder, progress)
             with progress.step(f"start PostgreSQL {binaries.version} ({binaries.origin})"):
                 server = stack.enter_context(embedded_server(binaries))
-            facts, notes = _make_seed(server, seed, plan, settings, progress)
-            provider = EmbeddedProvider(server)
+            facts, role, notes = _make_seed(server, seed, plan, settings, progress)
+            provider = EmbeddedProvider(
+                server, role=role, superuser=settings.superuser, may_create=HARMLESS | frozenset(settings.extensions)
+            )
             with progress.step("clone the seed"):
                 clone = stack.enter_context(provider.clone())
-            clone_facts = CloneFacts(provider.name, binaries.version, facts, clone.acquire_ms)
+            clone_facts = CloneFacts(
+                provider.name, binaries.version, facts, clone.acquire_ms, role, settings.superuser, server.has_network
+            )
             self.run.record(self.question.clone(), {"clone": to_plain(clone_facts), "notes": to_plain(notes)})
             rehearsals = [k.rehearsal for k in known]
             new = rehearse_all(plan.migrations, provider, clone, settings, progress, known=tuple(rehearsals))
@@ -319,22 +324,12 @@ def _look_into_seed(
     return seed, choose(needs, settings.postgres_bin)
 
 
-def extensions_of(migrations: Iterable[Migration]) -> frozenset[str]:
-    """The extensions that migrations create outright; one that is created only if something holds is not known to be needed."""
-    found = set()
-    for migration in migrations:
-        if "extension" not in migration.text.lower():
-            continue
-        for statement in split(migration.text).statements:
-            if statement.begins("create extension") and (name := _EXTENSION.match(statement.sql)):
-                found.add(name["quoted"] or name["plain"].lower())
-    return frozenset(found)
-
-
 def _make_seed(
     server: Server, seed: dumps.SeedFile | None, plan: Plan, settings: Settings, progress: Progress
-) -> tuple[SeedFacts, list[str]]:
-    """Fills the template database: from the dump, or by the base branch's own migrations; then the SQL file."""
+) -> tuple[SeedFacts, str, list[str]]:
+    """Fills the template database: from the dump, or by the base branch's own migrations; then the SQL file. Gives the role that
+    migrations run as, too.
+    """
     notes: list[str] = []
     if seed:
         notes += seeds.restore(server, seed, progress)
@@ -348,7 +343,8 @@ def _make_seed(
     if settings.seed_sql:
         with progress.step(f"run {settings.seed_sql}"):
             seeds.run_sql_file(server, SEED, Path(settings.seed_sql))
-    return seeds.finish(server, kind, identity, taken_at, progress), notes
+    role = settle(server, SEED, settings.role, superuser=settings.superuser)
+    return seeds.finish(server, kind, identity, taken_at, progress), role, notes
 
 
 def _what_base_gave(plan: Plan) -> str:
@@ -360,8 +356,9 @@ def _what_base_gave(plan: Plan) -> str:
 def _replay(server: Server, base: tuple[Migration, ...], settings: Settings, progress: Progress) -> None:
     if not base:
         return
-    limits = Limits(settings.time_limit_s)
-    with progress.step(f"apply {count(len(base), 'migration')} of the base"), Session(lambda: server.connect(SEED)) as session:
+    limits = Limits(settings.time_limit_s, guard=Guard(server.end_session, server.room_bytes))
+    session = Session(lambda: server.connect(SEED, user=MAKER))
+    with progress.step(f"apply {count(len(base), 'migration')} of the base"), session:
         for migration in base:
             if error := apply(migration, session.for_file(migration), None, limits).error:
                 raise SeedError(
@@ -383,20 +380,16 @@ def rehearse_all(
     """Rehearses in order; after a failure the rest is skipped, as the tool would not come to it. The first ones may be `known`
     already, and applied: then the rest is rehearsed.
     """
-    limits = Limits(settings.time_limit_s)
+    limits = Limits(settings.time_limit_s, guard=provider.guard(clone))
     failed = False
-
-    def look() -> psycopg.Connection:
-        return provider.observe(clone)
-
     with (
-        Lookout(look) as lookout,
+        Lookout(provider, clone) as lookout,
         Session(lambda: provider.connect(clone)) as session,
         ExitStack() as stack,
     ):
         snapshot = take_snapshot(*lookout.two())
         shadow = stack.enter_context(Shadow(migrations, provider, limits, progress, seed_bytes=snapshot.disk_bytes))
-        ledger = Ledger(snapshot, provider.open_seed)
+        ledger = Ledger(snapshot, provider.open_seed, limits.counting)
         further = Further(provider, clone, shadow, progress, trials=settings.way_back)
         if known:
             with progress.step(f"apply {count(len(known), 'migration')} rehearsed before"):
@@ -411,7 +404,7 @@ def rehearse_all(
             try:
                 rehearsal, snapshot = rehearse(migration, connection, lookout, earlier, ledger, limits, progress)
                 if rehearsal.outcome is Outcome.APPLIED:
-                    done = Done(number, migration, rehearsal, earlier, snapshot, held, ledger, look)
+                    done = Done(number, migration, rehearsal, earlier, snapshot, held, ledger, lookout.read)
                     rehearsal = further.look_into(done)
             except psycopg.Error as error:
                 raise CloneError(

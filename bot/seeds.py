@@ -24,7 +24,7 @@ from bot.dumps import CHUNK, Kind, SeedFile, not_whole, opened, size_of
 from bot.errors import SeedError
 from bot.model import SeedFacts
 from bot.postgres.counts import total_rows
-from bot.postgres.embedded import Server
+from bot.postgres.embedded import MAKER, Server
 from bot.progress import Advance, Progress
 from bot.words import without_values
 
@@ -39,7 +39,7 @@ def restore(server: Server, seed: SeedFile, progress: Progress) -> list[str]:
     notes = _create_roles(server, seed.roles)
     _create_database(server)
     if seed.creates_public:
-        with server.connect(SEED) as connection:
+        with server.connect(SEED, user=MAKER) as connection:
             connection.execute("DROP SCHEMA public")
     with progress.step("restore the seed", size_of(seed.path)) as advance:
         if seed.kind in (Kind.PLAIN, Kind.GZIP):
@@ -172,7 +172,9 @@ def _create_roles(server: Server, roles: frozenset[str]) -> list[str]:
 
 def _create_database(server: Server) -> None:
     with server.connect("postgres") as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(SEED)))
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 OWNER {}").format(sql.Identifier(SEED), sql.Identifier(MAKER))
+        )
 
 
 def _pg_restore(server: Server, seed: SeedFile) -> None:
@@ -181,7 +183,7 @@ def _pg_restore(server: Server, seed: SeedFile) -> None:
         [
             server.binaries.tool("pg_restore"),
             *("--exit-on-error", "--no-tablespaces", "--no-subscriptions", "--no-publications"),
-            *("--host", str(server.folder), "--username", "postgres", "--dbname", SEED),
+            *("--host", str(server.folder), "--username", MAKER, "--dbname", SEED),
             str(seed.path),
         ],
         capture_output=True,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -61,6 +62,9 @@ INPUTS = (
     Input("time-limit", "60", "Minutes that one migration may take.", "--time-limit"),
     Input("way-back", "true", "Whether down parts are tried, and files that run in no transaction run twice.", "--way-back"),
     Input("postgres-bin", "", "Folder with PostgreSQL's programs, or `wheel` for the embedded ones.", "--postgres-bin"),
+    Input("role", "", "Role that migrations run as; empty: the owner of most of the seed's tables.", "--role"),
+    Input("superuser", "false", "Whether that role is a superuser: only where nobody else opens pull requests.", "--superuser"),
+    Input("extensions", "", "More extensions that migrations may create though these are not trusted.", "--extensions"),
     Input("show-row-data", "false", "Whether DETAIL of errors, which holds row values, may be shown.", "--show-row-data"),
     Input("rerun", "", "`force` rehearses anew what the journal holds already.", "--rerun"),
     Input("journal-url", "", "PostgreSQL that keeps the journal: a URL, best a secret. Empty: journal-folder.", "--journal"),
@@ -93,6 +97,9 @@ class Settings:
     way_back: bool = True
     postgres_bin: str | None = None
     show_row_data: bool = False
+    role: str | None = None
+    superuser: bool = False
+    extensions: tuple[str, ...] = ()
     force: bool = False
     journal: Place = Place()  # noqa: RUF009  frozen
 
@@ -154,9 +161,23 @@ def settings_from(inputs: Mapping[str, str]) -> Settings:
         way_back=_flag(given, "way-back"),
         postgres_bin=given.get("postgres-bin"),
         show_row_data=_flag(given, "show-row-data"),
+        role=_role(given.get("role")),
+        superuser=_flag(given, "superuser"),
+        extensions=tuple(re.split(r"[\s,]+", given["extensions"])) if "extensions" in given else (),
         force=_one_of(given, "rerun", ("", "force")) == "force",
         journal=_journal(given),
     )
+
+
+def _role(given: str | None) -> str | None:
+    """A name that is nobody else's. Raises UsageError."""
+    if given and (given.startswith("pg_") or given in ("migration_rehearsal", "public", "none") or len(given.encode()) > 63):
+        raise UsageError(
+            f"The input role is {given!r}, which can't be the role of a migration.",
+            why="PostgreSQL or this program has another use for that name, or it is longer than 63 bytes.",
+            advice="Give the name of the role that your migration tool connects as.",
+        )
+    return given
 
 
 def _production(given: str) -> Production:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 
@@ -30,7 +30,7 @@ OUR_MACHINE = ("53100", "53200", "53400", "58030")  # disk_full, out_of_memory, 
 @dataclass(frozen=True, slots=True)
 class Done:
     """A migration that was applied on the clone, the `number` (from 0) among those rehearsed: its snapshots before and after,
-    what tables held before it, and `look`, which opens a connection for looking at the clone.
+    what tables held before it, and `read`, which opens a connection for reading the clone's tables.
     """
 
     number: int
@@ -40,7 +40,7 @@ class Done:
     after: Snapshot
     held_before: Ledger
     held_after: Ledger
-    look: Callable[[], psycopg.Connection]
+    read: Callable[[], psycopg.Connection]
 
 
 class SharedError(CloneError):
@@ -62,7 +62,7 @@ class Shadow:
         self, migrations: Sequence[Migration], provider: Provider, limits: Limits, progress: Progress, *, seed_bytes: int = 0
     ) -> None:
         self._migrations, self._provider, self._progress = migrations, provider, progress
-        self.limits = limits
+        self._limits = limits
         self._seed_bytes = seed_bytes
         self._stack = ExitStack()
         self._clone: Clone | None = None
@@ -74,6 +74,11 @@ class Shadow:
 
     def __exit__(self, *_exception: object) -> None:
         self.discard()
+
+    @property
+    def limits(self) -> Limits:
+        """Those that a migration has on it."""
+        return replace(self._limits, guard=self._provider.guard(self._clone)) if self._clone else self._limits
 
     def discard(self) -> None:
         """Throws the clone away: its state is of no use any more. The next one who needs it gets a new one."""
@@ -124,17 +129,17 @@ class Shadow:
         """A connection as the migration's role."""
         return self._provider.connect(self._there())
 
-    def look(self) -> psycopg.Connection:
-        """A connection for looking."""
-        return self._provider.observe(self._there())
+    def read(self) -> psycopg.Connection:
+        """A connection for reading tables; see Provider."""
+        return self._provider.read(self._there())
 
     def open_seed(self) -> AbstractContextManager[psycopg.Connection]:
-        """A connection for looking at the untouched seed."""
+        """A connection for reading the untouched seed."""
         return self._provider.open_seed()
 
     def snapshot(self) -> Snapshot:
         """Its catalog as it is now."""
-        with self.look() as observer:
+        with self._provider.observe(self._there()) as observer:
             return take_snapshot(observer)
 
     def _there(self) -> Clone:

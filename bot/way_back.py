@@ -133,7 +133,8 @@ def _lost_of_before(done: Done, before: Snapshot, after: Snapshot, shadow: Shado
     tables = [before.tables[oid] for oid in sorted(changed & before.tables.keys()) if _holds_data(before.tables[oid])]
     held = done.held_before.before(oids[table.name] for table in tables if table.name in oids)
     by_name = {table.name: table for table in after.tables.values()}
-    with shadow.look() as observer:
+    patience = shadow.limits.counting
+    with shadow.read() as reader:
         for table in tables:
             was = held.get(oids.get(table.name, 0))
             if was is None or was.rows == 0:
@@ -142,7 +143,7 @@ def _lost_of_before(done: Done, before: Snapshot, after: Snapshot, shadow: Shado
             if same is None:
                 yield Loss(table.name, None, was.rows, kept_before=True)
                 continue
-            now = count_table(observer, same, after.columns.of(same.oid))
+            now = count_table(reader, same, after.columns.of(same.oid), patience=patience)
             lost = max(0, was.rows - now.rows)
             if lost:
                 yield Loss(table.name, None, lost, kept_before=True)

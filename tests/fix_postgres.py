@@ -16,15 +16,20 @@ import pytest
 from psycopg import sql
 
 from bot.clones.embedded import EmbeddedProvider
+from bot.extensions import HARMLESS
 from bot.held import make_folder
 from bot.model import Migration, Rehearsal
 from bot.postgres.binaries import Account, Needs, choose
-from bot.postgres.embedded import Server, _copy_fresh_data, embedded_server
+from bot.postgres.embedded import MAKER, SUPERUSER, Server, _copy_fresh_data, embedded_server
+from bot.postgres.roles import may_make_seeds, settle
 from bot.progress import Progress
 from bot.run import rehearse_all
 from bot.settings import Settings
 
 POSTGRES_BIN = os.environ.get("MIGRATION_REHEARSAL_POSTGRES_BIN")
+
+
+_BOSS = "boss"  # a superuser, for migrations that need one
 
 
 @pytest.fixture(scope="session")
@@ -50,18 +55,24 @@ class Stage:
     def rehearse_migrations(
         self, seed: str, migrations: tuple[Migration, ...], settings: Settings | None = None
     ) -> list[Rehearsal]:
-        provider = EmbeddedProvider(self.server, self._seed(seed))
+        settings = settings or Settings()
+        name, superuser = self._seed(seed), settings.superuser
+        role = _BOSS if superuser else MAKER
+        provider = EmbeddedProvider(self.server, name, role=role, superuser=superuser, may_create=HARMLESS)
         with provider.clone() as clone:
-            return list(rehearse_all(migrations, provider, clone, settings or Settings(), Progress(quiet=True)))
+            return list(rehearse_all(migrations, provider, clone, settings, Progress(quiet=True)))
 
     def _seed(self, text: str) -> str:
         if text not in self._seeds:
             name = f"seed{next(self._numbers)}"
+            may_make_seeds(self.server)
             with self.server.connect("postgres") as admin:
-                admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-            with self.server.connect(name) as connection:
+                admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(MAKER)))
+            with self.server.connect(name, user=MAKER) as connection:
                 connection.execute(text.encode())
                 connection.execute("VACUUM ANALYZE")
+            settle(self.server, name, MAKER)
+            settle(self.server, name, _BOSS, superuser=True)
             with self.server.connect("postgres") as admin:
                 admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
             self._seeds[text] = name
@@ -80,7 +91,7 @@ def journal_url(server: Server) -> Iterator[str]:
     name = f"journal_{uuid.uuid4().hex}"
     with server.connect("postgres") as admin:
         admin.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(name)))
-    yield server.conninfo("postgres", options=f"-csearch_path={name}")
+    yield server.conninfo("postgres", user=SUPERUSER, options=f"-csearch_path={name}")
     with server.connect("postgres") as admin:
         admin.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(name)))
 
@@ -91,7 +102,7 @@ def journal_database(server: Server) -> Iterator[str]:
     name = f"journal_{uuid.uuid4().hex}"
     with server.connect("postgres") as admin:
         admin.execute(sql.SQL("CREATE DATABASE {} STRATEGY FILE_COPY").format(sql.Identifier(name)))
-    yield server.conninfo(name)
+    yield server.conninfo(name, user=SUPERUSER)
     with server.connect("postgres") as admin:
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 

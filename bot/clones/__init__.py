@@ -10,16 +10,20 @@ from typing import Protocol
 import psycopg
 
 from bot.errors import UsageError
+from bot.postgres.guard import Guard
 
 PROVIDERS = ("embedded",)
 
 
 @dataclass(frozen=True, slots=True)
 class Clone:
-    """A disposable database; `acquire_ms` is the time from asking for it to having it."""
+    """A disposable database; `acquire_ms` is the time from asking for it to having it, `since_xid` the first transaction that is
+    younger than it (0: not known).
+    """
 
     name: str
     acquire_ms: float
+    since_xid: int = 0
 
 
 class Provider(Protocol):
@@ -33,14 +37,24 @@ class Provider(Protocol):
     def connect(self, clone: Clone) -> psycopg.Connection:
         """A connection to a clone, in autocommit, as the migration's role."""
 
+    def read(self, clone: Clone) -> psycopg.Connection:
+        """A connection for reading tables, as the same role: to read one is to run code of its author's (postgres/reading.py).
+        Nothing that a migration has set for its role or database holds for it.
+        """
+
     def observe(self, clone: Clone) -> psycopg.Connection:
-        """A connection to a clone for the observer: its search_path is pg_catalog, and it waits for no lock for long."""
+        """A connection for looking at the catalog, and at nothing else: its search_path is pg_catalog, and it waits for no lock
+        for long. A migration can't end it.
+        """
+
+    def guard(self, clone: Clone) -> Guard:
+        """What keeps a migration on a clone within its limits."""
 
     def room_bytes(self) -> int | None:
         """How much room there is where clones are made; None where that is not known, or no matter."""
 
     def open_seed(self) -> AbstractContextManager[psycopg.Connection]:
-        """A connection to the untouched seed, as for an observer."""
+        """A connection to the untouched seed, as `read` gives to a clone."""
 
 
 def check_provider(name: str) -> str:

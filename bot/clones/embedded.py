@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 
 import psycopg
@@ -12,9 +11,37 @@ from psycopg import sql
 
 from bot.clones import Clone
 from bot.errors import CloneError
-from bot.postgres.embedded import Server
+from bot.postgres.counts import next_xid
+from bot.postgres.embedded import MAKER, Server
+from bot.postgres.guard import Guard
+from bot.postgres.roles import superuser_rights
 
 SEED = "seed"
+# For sessions of ours: what a migration may have set for all later sessions of its database, and would change what they see.
+_OURS = {
+    "search_path": "pg_catalog",
+    "role": "none",
+    "statement_timeout": "0",
+    "lock_timeout": "5s",
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "default_transaction_isolation": "read\\ committed",
+    "default_transaction_read_only": "off",
+    "default_transaction_deferrable": "off",
+    "row_security": "on",
+    "quote_all_identifiers": "off",
+    "transform_null_equals": "off",
+    "standard_conforming_strings": "on",
+    "client_encoding": "UTF8",
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "stats_fetch_consistency": "cache",
+    "client_min_messages": "warning",
+    "jit": "off",  # compiling a catalog query takes a hundred times as long as running it
+}
 
 
 class EmbeddedProvider:
@@ -26,9 +53,17 @@ class EmbeddedProvider:
 
     name = "embedded"
 
-    def __init__(self, server: Server, seed: str = SEED) -> None:
-        self._server = server
-        self._seed = seed
+    def __init__(
+        self,
+        server: Server,
+        seed: str = SEED,
+        *,
+        role: str = MAKER,
+        superuser: bool = False,
+        may_create: Set[str] = frozenset(),
+    ) -> None:
+        self._server, self._seed, self._role = server, seed, role
+        self._may_create = frozenset() if superuser else may_create  # a superuser needs nothing lent
         self._made = 0
 
     @contextmanager
@@ -40,14 +75,15 @@ class EmbeddedProvider:
         with self._server.connect("postgres") as admin:
             try:
                 admin.execute(
-                    sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
-                        sql.Identifier(name), sql.Identifier(self._seed)
+                    sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY").format(
+                        sql.Identifier(name), sql.Identifier(self._seed), sql.Identifier(self._role)
                     )
                 )
+                since_xid = next_xid(admin)
             except psycopg.Error as error:
                 raise CloneError("The clone could not be made.", why=str(error).strip()) from error
         try:
-            yield Clone(name, round((time.monotonic() - began) * 1000, 3))
+            yield Clone(name, round((time.monotonic() - began) * 1000, 3), since_xid)
         finally:
             # What a migration left in it (a prepared transaction, a subscription) may keep it from being dropped: the whole
             # server is thrown away when the run ends, and a finished report must not be lost over it.
@@ -56,18 +92,29 @@ class EmbeddedProvider:
 
     def connect(self, clone: Clone) -> psycopg.Connection:
         """See Provider."""
-        return self._server.connect(clone.name)
+        return self._server.connect(clone.name, user=self._role)
+
+    def read(self, clone: Clone) -> psycopg.Connection:
+        """See Provider."""
+        return self._server.connect(clone.name, user=self._role, settings=settings_of(_OURS))
 
     def observe(self, clone: Clone) -> psycopg.Connection:
         """See Provider."""
         return observer(self._server, clone.name)
 
+    def guard(self, clone: Clone) -> Guard:
+        """See Provider."""
+        server = self._server
+        return Guard(
+            server.end_session,
+            server.room_bytes,
+            lambda connection: superuser_rights(server, connection, clone.since_xid),
+            self._may_create,
+        )
+
     def room_bytes(self) -> int | None:
         """See Provider. A clone that shares the seed's blocks needs less, but that can't be known beforehand."""
-        try:
-            return shutil.disk_usage(self._server.folder).free
-        except OSError:
-            return None
+        return self._server.room_bytes()
 
     @contextmanager
     def open_seed(self) -> Iterator[psycopg.Connection]:
@@ -75,16 +122,17 @@ class EmbeddedProvider:
         with self._server.connect("postgres") as admin:
             admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(self._seed)))
             try:
-                with observer(self._server, self._seed) as connection:
+                with self._server.connect(self._seed, user=self._role, settings=settings_of(_OURS)) as connection:
                     yield connection
             finally:
                 admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(self._seed)))
 
 
 def observer(server: Server, database: str) -> psycopg.Connection:
-    """A connection for looking, not for touching."""
-    connection = server.connect(database, application="migration-rehearsal observer")
-    connection.execute("SET search_path = pg_catalog")
-    connection.execute("SET lock_timeout = '5s'")
-    connection.execute("SET jit = off")  # compiling a catalog query takes a hundred times as long as running it
-    return connection
+    """A connection for looking at the catalog, not for touching."""
+    return server.connect(database, application="migration-rehearsal observer", settings=settings_of(_OURS))
+
+
+def settings_of(settings: Mapping[str, str]) -> str:
+    """Settings as a connection string's `options` has them (libpq), where a backslash comes before a blank in a value."""
+    return " ".join(f"-c {name}={value}" for name, value in settings.items())

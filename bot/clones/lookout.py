@@ -4,28 +4,41 @@ again in three quarters of the time, and two read it in half of that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from bot.clones import Clone, Provider
+
 
 class Lookout:
-    """Opens connections when they are needed, and again when a migration has ended them. All are closed at the end."""
+    """Opens connections for looking at the catalog when they are needed. All are closed at the end."""
 
-    def __init__(self, connect: Callable[[], psycopg.Connection]) -> None:
-        self._connect = connect
+    def __init__(self, provider: Provider, clone: Clone) -> None:
+        self._provider, self._clone = provider, clone
         self._open: list[psycopg.Connection] = []
 
     def __enter__(self) -> Lookout:
         return self
 
     def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends them; they are opened anew when they are needed."""
         for connection in self._open:
             with suppress(psycopg.Error):
                 connection.close()
         self._open.clear()
+
+    def read(self) -> psycopg.Connection:
+        """A new connection for reading tables; see Provider."""
+        return self._provider.read(self._clone)
+
+    def connect(self) -> psycopg.Connection:
+        """A new connection as the migration's role, with all that it has set for itself."""
+        return self._provider.connect(self._clone)
 
     def one(self) -> psycopg.Connection:
         """A connection that answers. Raises psycopg.Error if there is none to be had."""
@@ -37,10 +50,10 @@ class Lookout:
 
     def _usable(self, place: int) -> psycopg.Connection:
         while len(self._open) <= place:
-            self._open.append(self._connect())
+            self._open.append(self._provider.observe(self._clone))
         if not _answers(self._open[place]):
             self._open[place].close()
-            self._open[place] = self._connect()
+            self._open[place] = self._provider.observe(self._clone)
         return self._open[place]
 
 

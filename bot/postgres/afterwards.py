@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from bot.model import KeyUse
+from bot.postgres.reading import Patience, reading
 
 _USAGE = """
 SELECT pg_catalog.pg_current_wal_insert_lsn()::text, pg_catalog.pg_stat_get_db_temp_bytes(d.oid)
@@ -84,19 +85,20 @@ def indexed(observer: psycopg.Connection, oids: Iterable[int]) -> Mapping[int, b
     return dict(observer.execute(_INDEXED, {"oids": list(oids)}).fetchall())
 
 
-def keys(observer: psycopg.Connection, oids: Iterable[int], *, limit_ms: int) -> tuple[KeyUse, ...]:
-    """How far the integer keys of tables have come. The greatest value is read from an index; without one, where the column's
-    sequence stands must do.
+def keys(
+    observer: psycopg.Connection, reader: psycopg.Connection, oids: Iterable[int], *, patience: Patience
+) -> tuple[KeyUse, ...]:
+    """How far the integer keys of tables have come. The greatest value is read from an index, over the connection `reader`;
+    without one, where the column's sequence stands must do.
     """
     found = []
     for table, kind, column, type_name, limit, last, has_index in observer.execute(_NUMBERING, {"oids": list(oids)}).fetchall():
         highest = last
         if has_index:
-            with observer.transaction(force_rollback=True):
-                observer.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
+            with reading(reader, patience):
                 only = sql.SQL("" if kind == "p" else "ONLY ")
                 question = sql.SQL("SELECT pg_catalog.max({}) FROM {}").format(sql.Identifier(column), only)
-                row = observer.execute(question + sql.SQL(table)).fetchone()
+                row = reader.execute(question + sql.SQL(table)).fetchone()
             highest = max((n for n in (last, row[0] if row else None) if n is not None), default=None)
         if highest is not None and highest > 0:
             found.append(KeyUse(table, column, type_name, highest, limit))

@@ -277,6 +277,11 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     return folder
 
 
+def prepared_folder() -> Path:
+    """Where an image keeps fresh data folders for every account."""
+    return Path("/var/cache/migration-rehearsal/prepared")
+
+
 def _passwd(name: str) -> pwd.struct_passwd | None:
     try:
         return pwd.getpwnam(name)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import psycopg
 
 from bot.postgres.catalog import Column, Snapshot, Table
+from bot.postgres.reading import Patience, reading
 
 # Transaction ids go round; the distance between two is told by 32-bit arithmetic (src/backend/access/transam/transam.c).
 _YOUNGER = "((xmin::text::bigint - {0} + 4294967296) % 4294967296) < 2147483648 AND xmin::text::bigint > 2"
@@ -26,9 +27,16 @@ class Counts:
     written: int | None = None
 
 
-def count_table(observer: psycopg.Connection, table: Table, columns: Iterable[Column], *, since_xid: int | None = None) -> Counts:
+def count_table(
+    reader: psycopg.Connection,
+    table: Table,
+    columns: Iterable[Column],
+    *,
+    since_xid: int | None = None,
+    patience: Patience = Patience(),  # noqa: B008  frozen
+) -> Counts:
     """Counts a table's rows and the NULLs of each of its columns, partitions included, children by inheritance not; and the
-    rows that transactions from `since_xid` on have written.
+    rows that transactions from `since_xid` on have written. `reader` is a connection as the migration's role.
     """
     columns = list(columns)
     if not table.populated:  # a materialised view WITH NO DATA can't be read
@@ -37,13 +45,15 @@ def count_table(observer: psycopg.Connection, table: Table, columns: Iterable[Co
     source = table.name if table.kind == "p" else f"ONLY {table.name}"
     written = f"pg_catalog.count(*) FILTER (WHERE {_YOUNGER.format(since_xid)})" if since_xid else "NULL"
     counted = ", ".join(["pg_catalog.count(*)", written, *(f"pg_catalog.count({c.quoted})" for c in nullable)])
-    row = observer.execute(f"SELECT {counted} FROM {source}".encode()).fetchone()  # noqa: S608  names come quoted from the catalog
-    size = observer.execute(
-        "SELECT coalesce(pg_catalog.sum(pg_catalog.pg_total_relation_size(t)), 0)::bigint FROM ("
-        " SELECT relid::oid AS t FROM pg_catalog.pg_partition_tree(%(oid)s)"
-        " UNION SELECT %(oid)s::oid) AS parts",
-        {"oid": table.oid},
-    ).fetchone()
+    with reading(reader, patience):
+        size = reader.execute(
+            "SELECT coalesce(pg_catalog.sum(pg_catalog.pg_total_relation_size(t)), 0)::bigint FROM ("
+            " SELECT relid::oid AS t FROM pg_catalog.pg_partition_tree(%(oid)s)"
+            " UNION SELECT %(oid)s::oid) AS parts",
+            {"oid": table.oid},
+        ).fetchone()
+        # Last: to plan it may run code of the table's author, and names are found as that leaves it.
+        row = reader.execute(f"SELECT {counted} FROM {source}".encode()).fetchone()  # noqa: S608  the catalog has quoted them
     assert row is not None  # noqa: S101  an aggregate has one row
     assert size is not None  # noqa: S101
     nulls = {c.number: 0 for c in columns} | {c.number: row[0] - n for c, n in zip(nullable, row[2:], strict=True)}
@@ -58,6 +68,7 @@ class Ledger:
 
     seed: Snapshot
     open_seed: Callable[[], AbstractContextManager[psycopg.Connection]]
+    patience: Patience = Patience()  # noqa: RUF009  frozen
     known: dict[int, Counts] = field(default_factory=dict)
     seeded: dict[int, Counts] = field(default_factory=dict)  # counted in the seed
 
@@ -74,9 +85,10 @@ class Ledger:
         oids = set(oids)
         unknown = [self.seed.tables[oid] for oid in oids if self.untouched(oid) and oid not in self.seeded]
         if unknown:
-            with self.open_seed() as observer:
+            with self.open_seed() as reader:
                 for table in unknown:
-                    self.seeded[table.oid] = count_table(observer, table, self.seed.columns.of(table.oid))
+                    columns = self.seed.columns.of(table.oid)
+                    self.seeded[table.oid] = count_table(reader, table, columns, patience=self.patience)
         counts = self.seeded | self.known
         return {oid: counts[oid] for oid in oids if oid in counts}
 

@@ -1,55 +1,79 @@
 """An embedded PostgreSQL: a server of our own that nobody else can reach and that is gone when we are.
 
 It listens on no TCP port, only on a socket in a folder of its own, which is held (see bot/held.py). Its data is gone with it
-(`embedded_server`), or kept in a folder for the next time (`kept_server`).
+(`embedded_server`), or kept in a folder for the next time (`kept_server`). Where the platform lets us, it has no network at all.
+
+Its superuser is ours alone, and only who knows its password, made anew for each server, gets in as it: a migration must not come
+back through the socket as somebody else. `postgres` is a role like others, which may do everything while the seed is made, and
+not longer (see bot/postgres/roles.py).
 """
 
 from __future__ import annotations
 
+import functools
 import os
+import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from bot.errors import ServerError
 from bot.held import held, make_folder
-from bot.postgres.binaries import Account, Binaries, cache_folder, publish
+from bot.postgres.binaries import Account, Binaries, cache_folder, prepared_folder, publish
 
 _START_LIMIT_S = 60.0
+_LEFT = 0.75  # of the machine's memory may be one server process's
+SUPERUSER = "migration_rehearsal"  # initdb's own, which nobody else may be
+MAKER = "postgres"  # who makes the seed, as most dumps and histories expect
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server: its programs, and where its socket is."""
+    """A running server: its programs, and where its socket is. `password` is its superuser's."""
 
     binaries: Binaries
     folder: Path
     account: Account
+    password: str | None = field(default=None, repr=False)
+    has_network: bool = True
 
-    def conninfo(self, database: str, **options: str) -> str:
-        """A connection string for one of its databases, as its superuser."""
-        return make_conninfo("", host=str(self.folder), user="postgres", dbname=database, **options)
+    def conninfo(self, database: str, *, user: str = MAKER, **options: str) -> str:
+        """A connection string for one of its databases."""
+        if user == SUPERUSER and self.password:
+            options["password"] = self.password
+        return make_conninfo("", host=str(self.folder), user=user, dbname=database, **options)
 
-    def connect(self, database: str, *, application: str = "migration-rehearsal") -> psycopg.Connection:
-        """A connection in autocommit, so that nothing is begun unless somebody says so."""
-        return psycopg.connect(
-            self.conninfo(database, application_name=application, connect_timeout="10"),
+    def connect(
+        self, database: str, *, user: str = SUPERUSER, application: str = "migration-rehearsal", settings: str = ""
+    ) -> psycopg.Connection:
+        """A connection in autocommit, so that nothing is begun unless somebody says so. `settings`, as for PGOPTIONS, come
+        before what somebody has set for a database or a role.
+        """
+        connection = psycopg.connect(
+            self.conninfo(database, user=user, application_name=application, connect_timeout="10", options=settings),
             autocommit=True,
             prepare_threshold=None,
         )
+        connection.add_notify_handler(_forget)
+        return connection
 
-    def run_tool(self, name: str, *arguments: str, stdin: int | None = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
+    def run_tool(
+        self, name: str, *arguments: str, stdin: int | None = subprocess.DEVNULL, user: str = MAKER
+    ) -> subprocess.Popen[bytes]:
         """Starts one of PostgreSQL's client programs against this server, as the server's account."""
         options = self.account.popen_arguments()
-        environment = dict(options["env"], PGHOST=str(self.folder), PGUSER="postgres")  # type: ignore[call-overload]
+        environment = dict(options["env"], PGHOST=str(self.folder), PGUSER=user)  # type: ignore[call-overload]
+        if user == SUPERUSER and self.password:
+            environment["PGPASSWORD"] = self.password
         return subprocess.Popen(
             [self.binaries.tool(name), *arguments],
             stdin=stdin,
@@ -58,12 +82,28 @@ class Server:
             **{**options, "env": environment},
         )
 
+    def end_session(self, pid: int) -> None:
+        """Ends a session, whatever it is doing. Raises psycopg.Error if the server does not answer."""
+        with self.connect("postgres") as admin:
+            admin.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [pid])
+
+    def room_bytes(self) -> int | None:
+        """The room left on the disk that its data is on; None where that is not known."""
+        try:
+            return shutil.disk_usage(self.folder).free
+        except OSError:
+            return None
+
     def log_tail(self, lines: int = 5) -> str:
         """The last lines that the server logged."""
         try:
             return "\n".join((self.folder / "log").read_text(errors="replace").splitlines()[-lines:])
         except OSError:
             return ""
+
+
+def _forget(_notification: psycopg.Notify) -> None:
+    """Without a handler psycopg keeps each notification for whoever asks, and a migration may send itself any number."""
 
 
 @contextmanager
@@ -79,8 +119,44 @@ def embedded_server(binaries: Binaries) -> Iterator[Server]:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    with _running(binaries, folder, folder / "data", _THROWN_AWAY, account.popen_arguments()) as server:
-        yield server
+    options = account.popen_arguments()
+    alone = _without_network(account)
+    if alone:  # the account is changed last: to leave the network takes more rights
+        for name in ("user", "group", "extra_groups"):
+            options.pop(name, None)
+    most_kb = int(_memory_bytes() * _LEFT) // 1024
+    with _running(binaries, folder, folder / "data", _THROWN_AWAY, options, alone, most_kb) as server:
+        yield _locked_up(replace(server, has_network=not alone))
+
+
+@functools.cache
+def _without_network(account: Account) -> tuple[str, ...]:
+    """The command before a command that has it run as an account and without a network; none where the platform forbids it (in a
+    container without the right to, on macOS).
+    """
+    unshare: tuple[str, ...] = ("unshare", "--user", "--map-current-user", "--net", "--")
+    if os.geteuid() == 0:
+        as_account = ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--")
+        unshare = ("unshare", "--net", "--", *as_account)
+    try:
+        tried = subprocess.run([*unshare, "true"], capture_output=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return unshare if tried.returncode == 0 else ()
+
+
+def _locked_up(server: Server) -> Server:
+    """Gives the superuser a password that nobody else knows, and asks for it from now on."""
+    password = secrets.token_hex(16)
+    with server.connect("postgres") as admin:
+        # To derive a key thousands of times makes guessing slow, and each of our connections too. Nobody guesses 128 bits.
+        cheap = "scram_iterations = 1" if server.binaries.major >= 16 else "password_encryption = 'md5'"
+        admin.execute(f"SET {cheap}".encode())
+        admin.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(SUPERUSER), password))
+        hba = server.folder / "data" / "pg_hba.conf"
+        hba.write_text(f"local all {SUPERUSER} md5\nlocal all all trust\n")
+        admin.execute("SELECT pg_catalog.pg_reload_conf()")
+    return replace(server, password=password)
 
 
 @contextmanager
@@ -138,11 +214,17 @@ def _forget_clients_settings() -> None:
 
 @contextmanager
 def _running(
-    binaries: Binaries, folder: Path, data: Path, settings: Mapping[str, str], options: Mapping[str, Any]
+    binaries: Binaries,
+    folder: Path,
+    data: Path,
+    settings: Mapping[str, str],
+    options: Mapping[str, Any],
+    before: Sequence[str] = (),
+    most_kb: int | None = None,
 ) -> Iterator[Server]:
-    """A server whose socket and log are in `folder`, which is removed when it has stopped."""
+    """A server whose socket and log are in `folder`, which is removed when it has stopped. `before`: a command before its own."""
     _forget_clients_settings()
-    with held(folder, _command(binaries, folder, data, settings), options) as holder:
+    with held(folder, [*before, *_command(binaries, folder, data, settings)], options, most_kb=most_kb) as holder:
         server = Server(binaries, folder, Account.current())
         _wait_until_up(server, data, holder)
         yield server
@@ -157,6 +239,7 @@ _THROWN_AWAY = {
     "maintenance_work_mem": "256MB",
     "autovacuum": "off",  # nothing but the migration may change what is counted
 }
+_SINCE_16 = {"createrole_self_grant": "set, inherit"}  # as a superuser may do with the roles it makes
 _KEPT = {"shared_buffers": "16MB", "max_connections": "50", "max_wal_size": "64MB", "min_wal_size": "32MB"}
 
 
@@ -173,6 +256,8 @@ def _command(binaries: Binaries, folder: Path, data: Path, more: Mapping[str, st
         "log_min_error_statement": "panic",  # statements hold data
         **more,
     }
+    if binaries.major >= 16:
+        settings.update(_SINCE_16)
     if binaries.major >= 18:
         settings["file_copy_method"] = "clone"
     command = [binaries.tool("postgres"), "-D", str(data)]
@@ -208,44 +293,73 @@ def _gave_up(server: Server) -> bool:
 
 
 def _copy_fresh_data(binaries: Binaries, account: Account, folder: Path) -> None:
-    """Copies the cached fresh data folder, made once by initdb (1 s) for each set of programs, and gives it to an account.
-    initdb, other than the server, needs an account that has an entry in the system's list of users.
-    """
-    maker = Account.current()
-    stamp = f"{binaries.version}-{int(Path(binaries.tool('postgres')).stat().st_mtime)}-{maker.uid}"
-    fresh = cache_folder() / "fresh" / stamp
-    if not (fresh / "PG_VERSION").exists():
-        _initdb(binaries, maker, fresh)
-    shutil.copytree(fresh, folder / "data", symlinks=True)
+    """Copies a fresh data folder, made once by initdb (1 s) for each set of programs, and gives it to an account."""
+    shutil.copytree(_fresh_data(binaries), folder / "data", symlinks=True)
     (folder / "data").chmod(0o700)
     _give(folder, account.uid, account.gid)
 
 
+def _fresh_data(binaries: Binaries) -> Path:
+    """Where the fresh data folder is: one that was prepared for everybody on this machine, or else in our cache."""
+    name = f"{binaries.version}-{int(Path(binaries.tool('postgres')).stat().st_mtime)}-{_DATA_VERSION}"
+    prepared = prepared_folder() / name
+    if os.access(prepared / "PG_VERSION", os.R_OK):
+        return prepared
+    maker = Account.current()
+    fresh = cache_folder() / "fresh" / f"{name}-{maker.uid}"
+    if not (fresh / "PG_VERSION").exists():
+        _initdb(binaries, maker, fresh)
+    return fresh
+
+
+def prepare(binaries: Binaries) -> Path:
+    """Makes the fresh data folder for everybody on this machine, for an image: an account without an entry in the system's list
+    of users can start a server on a copy of it, where initdb would refuse. Only root can. Gives its place.
+    """
+    prepared = prepared_folder() / _fresh_data(binaries).name.rpartition("-")[0]
+    if not prepared.exists():
+        shutil.copytree(_fresh_data(binaries), prepared, symlinks=True)
+        for path in [prepared, *prepared.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    return prepared
+
+
+_DATA_VERSION = 2  # of what _initdb makes
+
+
 def _initdb(binaries: Binaries, account: Account, fresh: Path) -> None:
     """Makes a fresh data folder in the cache. It ends up ours: no later migration, whose server runs as that account, may
-    change what the next server starts from.
+    change what the next server starts from. initdb, other than the server, needs an account that has an entry in the system's
+    list of users.
     """
     building = fresh.with_name(f"{fresh.name}.{os.getpid()}")
     building.mkdir(parents=True, mode=0o700)
     try:
         _give(building, account.uid, account.gid)
-        command = [binaries.tool("initdb"), "-D", str(building), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+        command = [binaries.tool("initdb"), "-D", str(building), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8"]
         command += ["--locale=C.UTF-8", "--no-sync", "--no-instructions"]
         if binaries.major >= 18:
             command.append("--no-data-checksums")  # on by default since 18; nothing here outlives the run
-        done = subprocess.run(  # type: ignore[call-overload]
-            command, capture_output=True, text=True, check=False, **account.popen_arguments()
-        )
-        if done.returncode != 0:
-            raise ServerError(
-                "initdb could not make a data folder.",
-                why=done.stderr.strip()[-500:],
-                advice="Look at the free disk space; the user must have an entry in the system's list of users.",
-            )
+        single = [binaries.tool("postgres"), "--single", "-D", str(building), "-c", "fsync=off", "postgres"]
+        roles = f"CREATE ROLE {MAKER} SUPERUSER CREATEDB CREATEROLE BYPASSRLS LOGIN\n"
+        _run_or_say(command, account, "")
+        _run_or_say(single, account, roles)
         _give(building, os.geteuid(), os.getegid())
         publish(building, fresh)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _run_or_say(command: Sequence[str], account: Account, given: str) -> None:
+    done = subprocess.run(  # type: ignore[call-overload]
+        command, capture_output=True, text=True, check=False, input=given, **account.popen_arguments()
+    )
+    if done.returncode != 0 or "ERROR:" in done.stderr:
+        raise ServerError(
+            f"{Path(command[0]).name} could not make a data folder.",
+            why=done.stderr.strip()[-500:],
+            advice="Look at the free disk space; the user must have an entry in the system's list of users.",
+        )
 
 
 def _give(folder: Path, uid: int, gid: int) -> None:
@@ -257,7 +371,14 @@ def _give(folder: Path, uid: int, gid: int) -> None:
             os.chown(name, uid, gid, follow_symlinks=False)
 
 
+def _memory_bytes() -> int:
+    """The machine's memory, or what the container may have of it (cgroup v2)."""
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):
+        there = min(there, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return there
+
+
 def _shared_buffers_mb() -> int:
     """A gigabyte, less where memory is short."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(32, min(1024, total // 2**20 // 8))
+    return max(32, min(1024, _memory_bytes() // 2**20 // 8))

@@ -66,16 +66,21 @@ def look(connection: psycopg.Connection, oids: Iterable[int]) -> Look | None:
     questions = ["SHOW lock_timeout", "SHOW statement_timeout"]
     if listed:
         questions += [_STATE.format(oids=listed), _INDEXES.format(oids=listed)]
+    answers = ask(connection, questions)
+    return _answer(answers, with_tables=bool(listed)) if answers else None
+
+
+def ask(connection: psycopg.Connection, questions: Iterable[str]) -> list[list[tuple[Any, ...]]] | None:
+    """The rows that each question gives; a connection inside a transaction is left as it was. None if there is no answer."""
     in_block = connection.info.transaction_status is TransactionStatus.INTRANS
     if in_block:
         questions = ["SAVEPOINT rehearsal_look", *questions, "RELEASE SAVEPOINT rehearsal_look"]
     try:
-        cursor = connection.execute("; ".join(questions).encode())
+        return _results(connection.execute("; ".join(questions).encode()))
     except psycopg.Error:
         if in_block and connection.info.transaction_status is TransactionStatus.INERROR:
             connection.execute("ROLLBACK TO SAVEPOINT rehearsal_look; RELEASE SAVEPOINT rehearsal_look")
         return None
-    return _answer(_results(cursor), with_tables=bool(listed))
 
 
 def _results(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:

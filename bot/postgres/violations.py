@@ -58,23 +58,24 @@ def _unique(constraint: Constraint) -> str:
     keys = ", ".join(f"{key} AS {name}" for key, name in zip(constraint.columns, names, strict=True))
     where = f" WHERE {constraint.expression}" if constraint.expression else ""
     with_nulls = constraint.nulls_not_distinct
-    compared = "" if with_nulls else f" WHERE pg_catalog.num_nulls({', '.join(names)}) = 0"
+    compared = "" if with_nulls else f" WHERE pg_catalog.num_nulls({', '.join(names)}) OPERATOR(pg_catalog.=) 0"
     return (
         "SELECT coalesce(pg_catalog.sum(g.n), 0) FROM (SELECT pg_catalog.count(*) AS n"
         f" FROM (SELECT {keys} FROM {constraint.source}{where}) AS r{compared}"
-        f" GROUP BY {', '.join(names)} HAVING pg_catalog.count(*) > 1) AS g"
+        f" GROUP BY {', '.join(names)} HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1) AS g"
     )
 
 
 def _foreign_key(constraint: Constraint) -> str:
     pairs = zip(constraint.referenced_columns, constraint.operators, constraint.columns, strict=True)
     matches = " AND ".join(f"rehearsal_r.{theirs} {operator} rehearsal_a.{ours}" for theirs, operator, ours in pairs)
-    columns = ", ".join(f"rehearsal_a.{column}" for column in constraint.columns)
+    nulls = f"pg_catalog.num_nulls({', '.join(f'rehearsal_a.{column}' for column in constraint.columns)})"
     orphan = (
-        f"pg_catalog.num_nulls({columns}) = 0 AND NOT EXISTS (SELECT FROM {constraint.referenced} AS rehearsal_r WHERE {matches})"
+        f"{nulls} OPERATOR(pg_catalog.=) 0 AND NOT EXISTS (SELECT FROM {constraint.referenced} AS rehearsal_r WHERE {matches})"
     )
     if constraint.match_full:
-        orphan = f"(pg_catalog.num_nulls({columns}) BETWEEN 1 AND {len(constraint.columns) - 1}) OR ({orphan})"
+        some = f"{nulls} OPERATOR(pg_catalog.>) 0 AND {nulls} OPERATOR(pg_catalog.<) {len(constraint.columns)}"
+        orphan = f"({some}) OR ({orphan})"
     return f"SELECT pg_catalog.count(*) FROM {constraint.source} AS rehearsal_a WHERE {orphan}"
 
 
@@ -85,7 +86,8 @@ def _exclusion(constraint: Constraint) -> str:
     conflict = " AND ".join(f"a.key{n} {operator} b.key{n}" for n, operator in enumerate(constraint.operators))
     return (
         f"SELECT pg_catalog.count(*) FROM ({rows}) AS a"
-        f" WHERE EXISTS (SELECT FROM ({rows}) AS b WHERE (a.place, a.tuple) <> (b.place, b.tuple) AND {conflict})"
+        f" WHERE EXISTS (SELECT FROM ({rows}) AS b"
+        f" WHERE (a.place, a.tuple) OPERATOR(pg_catalog.<>) (b.place, b.tuple) AND {conflict})"
     )
 
 
@@ -100,13 +102,9 @@ _COUNTS = {
 }
 
 
-def count_violations(
-    connection: psycopg.Connection, constraint: Constraint, *, limit_ms: int, default_path: bool = False
-) -> Violations | None:
+def count_violations(connection: psycopg.Connection, constraint: Constraint, *, limit_ms: int) -> Violations | None:
     """Counts in a transaction that is rolled back, as the session's own user: what a migration made of its role and settings
     must not decide which rows are seen. None if it can't be counted, or not in `limit_ms`.
-
-    `default_path`: with the database's own search_path, for a function in a CHECK that relies on it.
     """
     if not constraint.source:
         constraint = read_constraints(connection, [constraint.table_oid]).get(constraint.key, constraint)
@@ -115,8 +113,6 @@ def count_violations(
     try:
         with connection.transaction(force_rollback=True):
             _as_ourselves(connection, limit_ms)
-            if default_path:
-                connection.execute("SET LOCAL search_path TO DEFAULT")
             if constraint.index_definition:  # without an index each row is compared with every other one
                 connection.execute(constraint.index_definition.encode())
             row = connection.execute(count_query(constraint).encode()).fetchone()

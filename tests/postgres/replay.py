@@ -19,13 +19,15 @@ from pathlib import Path
 from psycopg import sql
 
 from bot import dumps, seeds
-from bot.clones.embedded import EmbeddedProvider
+from bot.clones.embedded import SEED, EmbeddedProvider
 from bot.discovery import plan_changes
+from bot.extensions import HARMLESS, created_in
 from bot.model import FileChange, FileStatus, Migration, Outcome, Plan, Rehearsal
 from bot.postgres.binaries import Needs, choose, newest
-from bot.postgres.embedded import Server, embedded_server
+from bot.postgres.embedded import SUPERUSER, Server, embedded_server
+from bot.postgres.roles import settle
 from bot.progress import Progress
-from bot.run import extensions_of, rehearse_all
+from bot.run import rehearse_all
 from bot.settings import Settings
 
 
@@ -63,7 +65,7 @@ def replay(folder: Path, *, seed: Path | None = None, layout: str | None = None,
     """Rehearses a history and runs it with plain psql, on one server."""
     plan = plan_folder(folder, layout)
     progress = Progress(quiet=True)
-    needs = Needs(extensions=extensions_of(plan.migrations))
+    needs = Needs(extensions=created_in(plan.migrations))
     with tempfile.TemporaryDirectory() as scratch:
         dump = (
             dumps.open_seed(dumps.locate(str(seed), Path(scratch), progress), Path(scratch), newest(postgres_bin), progress)
@@ -76,19 +78,21 @@ def replay(folder: Path, *, seed: Path | None = None, layout: str | None = None,
                 seeds.restore(server, dump, progress)
             else:
                 seeds.create_empty(server)
+            role = settle(server, SEED)
             seeds.finish(server, "history", "", None, progress)
-            provider = EmbeddedProvider(server)
+            provider = EmbeddedProvider(server, role=role, may_create=HARMLESS)
             with provider.clone() as clone:
                 rehearsals = list(rehearse_all(plan.migrations, provider, clone, Settings(), progress))
                 rehearsed = _schema(server, clone.name)
-            return Replay(plan, rehearsals, rehearsed, _with_psql(server, plan.migrations), server.binaries.version)
+            return Replay(plan, rehearsals, rehearsed, _with_psql(server, plan.migrations, role), server.binaries.version)
 
 
-def _with_psql(server: Server, migrations: Sequence[Migration]) -> str:
+def _with_psql(server: Server, migrations: Sequence[Migration], role: str) -> str:
     with server.connect("postgres") as admin:
-        admin.execute(sql.SQL("CREATE DATABASE plain TEMPLATE seed"))
+        admin.execute(sql.SQL("CREATE DATABASE plain TEMPLATE seed OWNER {}").format(sql.Identifier(role)))
     for migration in migrations:
-        psql = server.run_tool("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", "plain", "-f", "-", stdin=subprocess.PIPE)
+        plain = ("-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", "plain", "-f", "-")
+        psql = server.run_tool("psql", *plain, stdin=subprocess.PIPE, user=role)
         _out, error = psql.communicate(migration.text.encode())
         if psql.returncode:
             raise RuntimeError(f"psql fails on {migration.path}: {error.decode(errors='replace')}")
@@ -96,7 +100,7 @@ def _with_psql(server: Server, migrations: Sequence[Migration]) -> str:
 
 
 def _schema(server: Server, database: str) -> str:
-    dump = server.run_tool("pg_dump", "-s", "-d", database)
+    dump = server.run_tool("pg_dump", "-s", "-d", database, user=SUPERUSER)
     out, error = dump.communicate()
     if dump.returncode:
         raise RuntimeError(error.decode(errors="replace"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.model import Expectation, Migration, Outcome, Rehearsal
+from bot.postgres.reading import Patience
 from bot.rules import Policy, judge
 from tests.fix_cli import Run
 from tests.fix_postgres import Stage
@@ -127,7 +128,7 @@ def test_a_time_limit(stage: Stage) -> None:
         "m.sql", "1", "plain", "-- rehearsal: expect pg_sleep(9) IS NULL", expect="SELECT pg_sleep(9)", expect_path="e"
     )
 
-    found = check_expectations(migration, lambda: seed.connect("postgres"), 50)
+    found = check_expectations(migration, lambda: seed.connect("postgres"), Patience(50))
 
     assert [e.detail for e in found] == ["it took longer than 0.05 s, the limit set for it"] * 2
 

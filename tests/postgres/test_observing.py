@@ -209,9 +209,9 @@ ODD_SESSIONS = {
     ),
     "a savepoint of our name": "SAVEPOINT rehearsal_look; ALTER TABLE t ADD c int; ROLLBACK TO SAVEPOINT rehearsal_look",
     "a role that may do little": (
-        "CREATE ROLE little; ALTER TABLE parent OWNER TO little; GRANT ALL ON SCHEMA public TO little;"
-        "SET ROLE little; ALTER TABLE parent ADD c int; RESET ROLE; REASSIGN OWNED BY little TO postgres;"
-        "DROP OWNED BY little; DROP ROLE little"
+        "CREATE ROLE little; GRANT little TO current_user; ALTER TABLE parent OWNER TO little;"
+        "GRANT ALL ON SCHEMA public TO little; SET ROLE little; ALTER TABLE parent ADD c int; RESET ROLE;"
+        "REASSIGN OWNED BY little TO postgres; DROP OWNED BY little; DROP ROLE little"
     ),
 }
 

@@ -23,7 +23,8 @@ from psycopg import sql
 from bot.clones.embedded import observer
 from bot.diff import schema_changes, schema_differences
 from bot.postgres.catalog import Snapshot, take_snapshot
-from bot.postgres.embedded import Server
+from bot.postgres.embedded import MAKER, SUPERUSER, Server
+from bot.postgres.roles import may_make_seeds
 from tests.postgres.replay import plan_folder
 from tests.postgres.schema_cases import BASE, CASES, ROLES, Case
 from tests.postgres.test_histories import FOLDERS
@@ -38,7 +39,7 @@ class Database:
 
     def run(self, text: str) -> None:
         """Each statement by itself: some may not be in a transaction with others."""
-        with self.server.connect(self.name) as connection:
+        with self.server.connect(self.name, user=MAKER) as connection:
             connection.execute(text.encode())
 
     def snapshot(self) -> Snapshot:
@@ -47,7 +48,7 @@ class Database:
 
     def dump(self) -> str:
         """What `pg_dump -s` writes, with neighbouring grants sorted: PostgreSQL keeps the order in which they were made."""
-        process = self.server.run_tool("pg_dump", "-s", "-d", self.name)
+        process = self.server.run_tool("pg_dump", "-s", "-d", self.name, user=SUPERUSER)
         out, error = process.communicate()
         assert process.returncode == 0, error.decode()
         kept = [line for line in out.decode().splitlines(keepends=True) if not line.startswith(("\\restrict", "\\unrestrict"))]
@@ -73,7 +74,9 @@ def new_database(server: Server) -> Iterator[Callable[[str], Database]]:
     def make(text: str) -> Database:
         made.append(f"truth{len(made)}")
         with server.connect("postgres") as admin:
-            admin.execute(sql.SQL("CREATE DATABASE {} STRATEGY FILE_COPY").format(sql.Identifier(made[-1])))
+            create = sql.SQL("CREATE DATABASE {} OWNER {} STRATEGY FILE_COPY")
+            admin.execute(create.format(sql.Identifier(made[-1]), sql.Identifier(MAKER)))
+        may_make_seeds(server)
         database = Database(server, made[-1])
         database.run(text)
         return database

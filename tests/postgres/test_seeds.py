@@ -14,7 +14,8 @@ from bot import seeds
 from bot.dumps import SeedFile, locate, open_seed
 from bot.errors import SeedError, ServerError, UsageError
 from bot.postgres.binaries import Binaries, Needs, choose, newest
-from bot.postgres.embedded import Server, embedded_server
+from bot.postgres.embedded import MAKER, Server, embedded_server
+from bot.postgres.roles import may_make_seeds
 from bot.progress import Progress
 from tests.fix_postgres import POSTGRES_BIN, Stage
 
@@ -35,8 +36,9 @@ def dumps(server: Server, stage: Stage, tmp_path_factory: pytest.TempPathFactory
     """One database, dumped in every form that pg_dump has."""
     folder = tmp_path_factory.mktemp("dumps")
     with server.connect("postgres") as admin:
-        admin.execute("CREATE DATABASE source")
-    with server.connect("source") as connection:
+        admin.execute("CREATE DATABASE source OWNER postgres")
+    may_make_seeds(server)
+    with server.connect("source", user=MAKER) as connection:
         connection.execute(SOURCE.encode())
     for name, form in {"plain.sql": "p", "custom.dump": "c", "tar.tar": "t"}.items():
         dump = server.run_tool("pg_dump", "-F", form, "-d", "source")

@@ -1,0 +1,142 @@
+"""The role that migrations run as: no superuser, yet one who owns what the seed holds, as the master user of a hosted PostgreSQL.
+
+Somebody else wrote the migration, and the clone lies next to our secrets: a superuser could read and write the server's files and
+start programs. The seed is made by MAKER while that role is a superuser (a dump names owners, extensions, event triggers), so
+that everything in it belongs to roles of the team's own; then MAKER loses that right, and the migrations' role becomes a member
+of every other role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg
+from psycopg import sql
+
+from bot.postgres.embedded import MAKER, SUPERUSER, Server
+from bot.postgres.looking import ask
+
+# Who owns most of what a migration alters. A tool connects as somebody who owns the tables: nobody else may alter them.
+_OWNERS = """
+SELECT r.rolname::text
+FROM pg_catalog.pg_class AS c
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
+WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
+GROUP BY r.rolname
+ORDER BY pg_catalog.count(*) DESC, r.rolname
+LIMIT 1
+"""
+# Functions of extensions that are kept from the public, as dblink's that connects without a password. An extension that was
+# created by somebody who is no superuser leaves them with the one who is; this one was created by MAKER as superuser.
+_KEPT_FROM_THE_PUBLIC = """
+SELECT p.oid::pg_catalog.regprocedure::text
+FROM pg_catalog.pg_proc AS p
+JOIN pg_catalog.pg_depend AS d
+  ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'
+JOIN pg_catalog.pg_roles AS r ON r.oid = p.proowner
+WHERE r.rolname <> %s AND p.prokind = 'f' AND NOT pg_catalog.has_function_privilege('public', p.oid, 'EXECUTE')
+"""
+# In 15 whoever may create roles may make himself a member of any role that is no superuser: of these three, too, which read and
+# write the server's files and start programs. Made superusers themselves, which changes nothing else, they can't be granted.
+_NOT_TO_BE_GRANTED = """
+UPDATE pg_catalog.pg_authid SET rolsuper = true
+WHERE rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files') AND NOT rolsuper
+"""
+# Settings that change no more than the session's own behaviour or its log, and that migrations change; a superuser's by default.
+_SETTINGS = (
+    "session_replication_role",
+    "deadlock_timeout",
+    "log_statement",
+    "log_min_duration_statement",
+    "log_lock_waits",
+)
+
+
+def may_make_seeds(server: Server) -> None:
+    """Gives MAKER the rights of a superuser: to be called before a seed is made. A new server begins so."""
+    with server.connect("postgres") as admin:
+        admin.execute(sql.SQL("ALTER ROLE {} SUPERUSER").format(sql.Identifier(MAKER)))
+
+
+def settle(server: Server, seed: str, wanted: str | None = None, *, superuser: bool = False) -> str:
+    """Once a seed is made: takes MAKER's rights away, and gives the name of the role that migrations are to run as on its clones:
+    the `wanted` one, else who owns most of the seed's tables. `superuser`: that one is to be a superuser.
+    """
+    with server.connect(seed) as admin:
+        owner = admin.execute(_OWNERS).fetchone()
+        kept = [row[0] for row in admin.execute(_KEPT_FROM_THE_PUBLIC, [SUPERUSER])]
+        for function in kept:
+            admin.execute(f"ALTER ROUTINE {function} OWNER TO {SUPERUSER}".encode())
+        role = wanted or (owner[0] if owner and owner[0] != SUPERUSER else MAKER)
+        there = {row[0] for row in admin.execute("SELECT rolname FROM pg_catalog.pg_roles")}
+        if role not in there:
+            admin.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(role)))
+        if server.binaries.major < 16:
+            admin.execute(_NOT_TO_BE_GRANTED)
+        admin.execute(sql.SQL("ALTER ROLE {} NOSUPERUSER").format(sql.Identifier(MAKER)))
+        rights = "SUPERUSER LOGIN" if superuser else "LOGIN CREATEDB CREATEROLE BYPASSRLS"
+        admin.execute(sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(role), sql.SQL(rights)))
+        admin.execute(sql.SQL("GRANT pg_read_all_data TO {}").format(sql.Identifier(role)))
+        for name in _SETTINGS:
+            admin.execute(sql.SQL("GRANT SET ON PARAMETER {} TO {}").format(sql.Identifier(name), sql.Identifier(role)))
+        _make_member(admin, role)
+    return role
+
+
+def _make_member(admin: psycopg.Connection, role: str) -> None:
+    """Makes a role a member of all others that the seed brought, so that it may alter what they own and act in their name."""
+    others = admin.execute(
+        "SELECT rolname::text FROM pg_catalog.pg_roles WHERE NOT rolsuper AND rolname !~ '^pg_' AND rolname <> %s", [role]
+    ).fetchall()
+    for (other,) in others:
+        with suppress(psycopg.errors.InvalidGrantOperation):  # that one is a member of this one already
+            grant = sql.SQL("GRANT {} TO {} WITH ADMIN OPTION")
+            admin.execute(grant.format(sql.Identifier(other), sql.Identifier(role)))
+
+
+# What could be taken for PostgreSQL's own in a script that names it without its schema: made, replaced, renamed or moved since a
+# transaction, and no part of an extension.
+_LAID = """
+SELECT pg_catalog.count(*)
+FROM (
+  SELECT tableoid, oid FROM pg_catalog.pg_proc WHERE xmin::pg_catalog.text::pg_catalog.int8 OPERATOR(pg_catalog.>=) {0}
+  UNION ALL
+  SELECT tableoid, oid FROM pg_catalog.pg_operator WHERE xmin::pg_catalog.text::pg_catalog.int8 OPERATOR(pg_catalog.>=) {0}
+  UNION ALL
+  SELECT tableoid, oid FROM pg_catalog.pg_opclass WHERE xmin::pg_catalog.text::pg_catalog.int8 OPERATOR(pg_catalog.>=) {0}
+  UNION ALL
+  SELECT tableoid, oid FROM pg_catalog.pg_cast WHERE xmin::pg_catalog.text::pg_catalog.int8 OPERATOR(pg_catalog.>=) {0}
+  UNION ALL
+  SELECT tableoid, oid FROM pg_catalog.pg_type
+  WHERE xmin::pg_catalog.text::pg_catalog.int8 OPERATOR(pg_catalog.>=) {0} AND typtype OPERATOR(pg_catalog.=) 'd'
+) AS laid
+WHERE NOT EXISTS (
+  SELECT FROM pg_catalog.pg_depend AS d
+  WHERE d.classid OPERATOR(pg_catalog.=) laid.tableoid AND d.objid OPERATOR(pg_catalog.=) laid.oid
+    AND d.deptype OPERATOR(pg_catalog.=) 'e'
+)
+"""
+
+
+@contextmanager
+def superuser_rights(server: Server, connection: psycopg.Connection, since_xid: int) -> Iterator[None]:
+    """Makes the role of a connection a superuser for one statement that creates an extension which is known to be harmless.
+
+    Not if functions, operators and the like were made since the transaction `since_xid`: the script of an extension that is not
+    written with care could be brought to call them (manual, "Security Considerations for Extensions").
+    """
+    laid = ask(connection, [_LAID.format(since_xid)])
+    if laid is None or laid[0] != [(0,)]:
+        yield
+        return
+    role = sql.Identifier(connection.info.user)
+    with server.connect("postgres", settings="-c lock_timeout=5s") as admin:
+        admin.execute(sql.SQL("ALTER ROLE {} SUPERUSER").format(role))
+        try:
+            yield
+        finally:
+            admin.execute(sql.SQL("ALTER ROLE {} NOSUPERUSER").format(role))
