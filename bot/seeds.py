@@ -112,7 +112,7 @@ def run_sql_file(server: Server, database: str, path: Path, advance: Advance | N
     if psql.returncode != 0:
         raise SeedError(
             f"{path.name} could not be restored.",
-            why=_first_error(said),
+            why=server.last_words() or _first_error(said),
             advice="Restore it into an empty PostgreSQL of the same version with `psql -v ON_ERROR_STOP=1` to see it fail there.",
         )
 
@@ -194,6 +194,6 @@ def _pg_restore(server: Server, seed: SeedFile) -> None:
     if done.returncode != 0:
         raise SeedError(
             f"{seed.path.name} could not be restored.",
-            why=_first_error(done.stderr.decode(errors="replace")),
+            why=server.last_words() or _first_error(done.stderr.decode(errors="replace")),
             advice="Restore it into an empty PostgreSQL with `pg_restore --exit-on-error` to see it fail there.",
         )

@@ -52,10 +52,11 @@ def main(arguments: list[str]) -> int:
             print(__doc__, file=sys.stderr)
             return 2
     own = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
+    if version != own:
+        print(f"tags: the program says that it is {own}, and the release is to be {version}", file=sys.stderr)
+        return 1
     try:
         found = make(version, int(major))
-        if version != own:
-            raise ValueError(f"the program says that it is {own}, and the release is to be {version}")
     except ValueError as wrong:
         print(f"tags: {wrong}", file=sys.stderr)
         return 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -77,3 +79,79 @@ def test_the_version_and_the_majors_are_the_same_everywhere() -> None:
     assert majors == [["15", "16", "17", "18"]] * 3
     assert re.findall(r"^ARG POSTGRES_VERSION=(\d+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE) == ["18"]
     assert "DEFAULT_MAJOR = 18 " in (RELEASE / "tags.py").read_text()
+
+
+GH = """#!/usr/bin/env python3
+# Answers as GitHub does; what it was asked is kept, one line each. A tag that is not there can't be moved.
+import json, os, pathlib, sys
+log = pathlib.Path(os.environ["GH_LOG"])
+asked = sys.argv[1:]
+contents = [pathlib.Path(each.partition("=@")[2]).read_text() for each in asked if "content]=@" in each]
+lines = log.read_text().splitlines() if log.exists() else []
+log.write_text("\\n".join([*lines, json.dumps([asked, contents])]))
+if "PATCH" in asked and asked[3].endswith("/v0"):
+    sys.exit(1)
+if any(each.endswith("refs/tags/" + os.environ.get("GH_HAS", "?")) for each in asked if "--method" not in asked):
+    sys.exit(1)
+print(f"{len(lines):040x}")
+"""
+
+
+def tag(folder: Path, has: str = "?") -> tuple[int, list[tuple[list[str], list[str]]]]:
+    """Runs the script that tags, with digests for two majors; gives its exit status and what it asked GitHub for."""
+    published, log = folder / "published", folder / "log"
+    published.mkdir()
+    for number, major in enumerate(("17", "18")):
+        (published / major).write_text(f"sha256:{str(number) * 64}\n")
+    (folder / "gh").write_text(GH)
+    (folder / "gh").chmod(0o755)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    environment = os.environ | {
+        "PATH": f"{folder}:{os.environ['PATH']}",
+        "GH_LOG": str(log),
+        "GH_HAS": has,
+        "VERSION": bot.__version__,
+        "IMAGE": "ghcr.io/octo/migration-rehearsal",
+        "GITHUB_REPOSITORY": "octo/migration-rehearsal",
+        "GITHUB_SHA": head,
+    }
+    done = subprocess.run([str(RELEASE / "tag"), str(published)], cwd=ROOT, env=environment, capture_output=True, check=False)
+    return done.returncode, [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def tags_of(asked: list[tuple[list[str], list[str]]]) -> list[str]:
+    """The tags that were made or moved, with the commit that each is on, by the number of the call that made it."""
+    found = []
+    for call, _ in asked:
+        name = re.search(r"refs/tags/(\S+)", " ".join(call))
+        if name:
+            sha = next(each for each in call if each.startswith("sha=")).removeprefix("sha=")
+            found.append(f"{'moves' if 'PATCH' in call else 'makes'} {name[1]} {int(sha, 16)}")
+    return found
+
+
+def test_tags_that_stay_come_first_and_each_is_on_the_commit_that_names_its_image(tmp_path: Path) -> None:
+    status, asked = tag(tmp_path)
+
+    contents = [content for _, written in asked for content in written]
+    version = bot.__version__
+    assert status == 0
+    assert [re.findall(r"image: docker://(\S+)", content) for content in contents] == [
+        [f"ghcr.io/octo/migration-rehearsal:{version}-pg17@sha256:{'0' * 64}"],
+        [f"ghcr.io/octo/migration-rehearsal:{version}-pg18@sha256:{'1' * 64}"],
+    ]
+    # Calls 0 to 2 make tree, commit and tag for 17, calls 3 to 5 for 18. `v0` is not there yet.
+    assert tags_of(asked) == [
+        f"makes v{version}-pg17 1",
+        f"makes v{version} 4",
+        "moves v0-pg17 1",
+        "moves v0 4",
+        "makes v0 4",
+    ]
+
+
+def test_what_is_released_is_not_released_anew_and_nothing_moves(tmp_path: Path) -> None:
+    status, asked = tag(tmp_path, has=f"v{bot.__version__}")
+
+    assert status != 0
+    assert not any("PATCH" in call for call, _ in asked)
