@@ -144,7 +144,7 @@ archive, arguments = {archive and str(archive)!r}, sys.argv[1:]
 if archive:
     home = next(each.partition(":")[0] for each in arguments if each.endswith(":/github/home"))
     owner = {{"user": {RUNNER_UID}, "group": {RUNNER_UID}, "extra_groups": []}}
-    subprocess.run(["tar", "-xf", archive, "-C", home], check=True, **owner)
+    subprocess.run(["tar", "-x"], stdin=open(archive), cwd=home, check=True, **owner)
 os.execvp("docker", ["docker", arguments[0], *{list(options)!r}, *arguments[1:]])
 """
         )
@@ -155,15 +155,9 @@ os.execvp("docker", ["docker", arguments[0], *{list(options)!r}, *arguments[1:]]
         """An archive of a home folder, made as the runner's user: what that one may not read, a cache step can't keep."""
         archive = self.folder / "home.tar"
         with archive.open("wb") as file:
-            subprocess.run(
-                ["tar", "-c", "-C", str(home), ".migration-rehearsal"],
-                check=True,
-                stdout=file,
-                user=RUNNER_UID,
-                group=RUNNER_UID,
-                extra_groups=[],
-            )
-        archive.chmod(0o644)
+            # As the working folder: the runner's user may not go through the folders of a test.
+            owner: dict[str, Any] = {"user": RUNNER_UID, "group": RUNNER_UID, "extra_groups": []}
+            subprocess.run(["tar", "-c", ".migration-rehearsal"], check=True, stdout=file, cwd=home, **owner)
         return archive
 
 

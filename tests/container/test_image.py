@@ -91,14 +91,6 @@ class Shop:
 
 
 @pytest.fixture
-def open_folders(tmp_path: Path) -> None:
-    """Lets the runner's user through to what a test keeps."""
-    for folder in [tmp_path, *tmp_path.parents]:
-        if folder.stat().st_mode & 0o077 == 0:
-            folder.chmod(0o711)
-
-
-@pytest.fixture
 def shop(github: FakeGitHub, runner: Runner, checkout: Callable[[Mapping[str, str]], Path]) -> Shop:
     """The repository, its base branch holding one migration and the seed."""
     github.tokens |= {TOKEN: Access(BOT), READ_ONLY: Access(BOT, write=False)}
@@ -154,7 +146,7 @@ def test_a_migration_that_existing_rows_break_and_its_repair(shop: Shop) -> None
     assert shop.states(repaired) == ["pending", "success"]
 
 
-def test_a_rerun_replays_from_the_home_folder_that_a_cache_step_kept(shop: Shop, open_folders: None) -> None:
+def test_a_rerun_replays_from_the_home_folder_that_a_cache_step_kept(shop: Shop) -> None:
     pull = shop.open_pull(BAD)
     first = shop.rehearse(pull)
     writes = len(shop.github.writes)
@@ -234,7 +226,7 @@ def test_a_seed_that_is_not_there_leaves_no_status_pending(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("cached", [True, False], ids=["with its journal", "without"])
-def test_a_run_that_was_killed_is_done_again_and_told_once(shop: Shop, open_folders: None, cached: bool) -> None:
+def test_a_run_that_was_killed_is_done_again_and_told_once(shop: Shop, cached: bool) -> None:
     pull = shop.open_pull(SLOW)
     first = shop.start(pull)
     container = first.container()
@@ -373,7 +365,7 @@ def test_a_workspace_of_root_is_worked_in_as_root_and_the_server_is_not(shop: Sh
 
 @pytest.mark.parametrize("uid", [0, 1234])
 def test_on_the_command_line_a_report_belongs_to_the_owner_of_the_folder(
-    image: Image, checkout: Callable[[Mapping[str, str]], Path], open_folders: None, uid: int
+    image: Image, checkout: Callable[[Mapping[str, str]], Path], uid: int
 ) -> None:
     folder = checkout({"1.sql": TABLE})
     os.chown(folder, uid, uid)
