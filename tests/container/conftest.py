@@ -31,16 +31,32 @@ _ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     """The image, built from this repository's Dockerfile."""
+    with _built(tmp_path_factory, "VERSION=1.2.3", "REVISION=0123abc") as built:
+        yield built
+
+
+@pytest.fixture(scope="session")
+def image_with_vectors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    """The image with an extension that PostgreSQL does not bring along."""
+    with _built(tmp_path_factory, "EXTENSIONS=pgvector") as built:
+        yield built
+
+
+@contextmanager
+def _built(tmp_path_factory: pytest.TempPathFactory, *arguments: str) -> Iterator[Image]:
     _need_engine()
     built = Image(f"migration-rehearsal-test:{uuid.uuid4().hex[:12]}", POSTGRES_MAJOR)
     # Workers of one run share the engine's cache: the second build is a look-up.
     with _lock(tmp_path_factory.getbasetemp().parent / "image.lock"):
         _have_base_image()
-        done = docker("build", "--build-arg", f"POSTGRES_VERSION={POSTGRES_MAJOR}", "--tag", built.tag, str(_ROOT))
+        given = [f"--build-arg={each}" for each in (f"POSTGRES_VERSION={POSTGRES_MAJOR}", *arguments)]
+        done = docker("build", *given, "--tag", built.tag, str(_ROOT))
     if done.returncode != 0:
         pytest.fail(f"the image does not build:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
-    yield built
-    docker("image", "rm", built.tag)
+    try:
+        yield built
+    finally:
+        docker("image", "rm", built.tag)
 
 
 @pytest.fixture

@@ -429,3 +429,23 @@ def test_the_command_line_rehearses_without_a_network_and_without_root(
     assert done.returncode == 0, done.stderr
     report: Any = json.loads(done.stdout)
     assert [m["outcome"] for m in report["migrations"]] == ["applied", "applied"]
+
+
+def test_an_extension_is_installed_by_its_short_name(
+    image_with_vectors: Image, checkout: Callable[[Mapping[str, str]], Path]
+) -> None:
+    folder = checkout({"1.sql": "CREATE EXTENSION vector;\nCREATE TABLE words (at vector(3));\n"})
+
+    done = image_with_vectors.run(
+        "rehearse", "--format", "json", "1.sql", options=["--volume", f"{folder}:/w:ro", "--workdir", "/w"]
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["migrations"][0]["outcome"] == "applied"
+
+
+def test_it_says_of_which_commit_it_is(image: Image) -> None:
+    labels = json.loads(docker("image", "inspect", image.tag, "--format", "{{json .Config.Labels}}").stdout)
+
+    said = {name.removeprefix("org.opencontainers.image."): value for name, value in labels.items()}
+    assert (said["title"], said["version"], said["revision"]) == ("migration-rehearsal", "1.2.3", "0123abc")
