@@ -48,7 +48,7 @@ def _built(tmp_path_factory: pytest.TempPathFactory, *arguments: str) -> Iterato
     built = Image(f"migration-rehearsal-test:{uuid.uuid4().hex[:12]}", POSTGRES_MAJOR)
     # Workers of one run share the engine's cache: the second build is a look-up.
     with _lock(tmp_path_factory.getbasetemp().parent / "image.lock"):
-        _have_base_image()
+        _have(f"postgres:{POSTGRES_MAJOR}-trixie")
         given = [f"--build-arg={each}" for each in (f"POSTGRES_VERSION={POSTGRES_MAJOR}", *arguments)]
         done = docker("build", *given, "--tag", built.tag, str(_ROOT))
     if done.returncode != 0:
@@ -57,6 +57,12 @@ def _built(tmp_path_factory: pytest.TempPathFactory, *arguments: str) -> Iterato
         yield built
     finally:
         docker("image", "rm", built.tag)
+
+
+@pytest.fixture(scope="session")
+def stand_in() -> Callable[[str], None]:
+    """A function that makes sure of an image where no registry can be reached."""
+    return _have
 
 
 @pytest.fixture
@@ -94,12 +100,12 @@ def _need_engine() -> None:
         pytest.skip("no container engine answers: start one, or name it in DOCKER_HOST")
 
 
-def _have_base_image() -> None:
-    """Makes a stand-in where there is a tool for it; otherwise the engine fetches the image."""
+def _have(name: str) -> None:
+    """Makes a stand-in for an image where there is a tool for it; otherwise the engine fetches it."""
     if (tool := _tool("stand-in-image")).is_file():
-        made = subprocess.run([str(tool), f"postgres:{POSTGRES_MAJOR}-trixie"], capture_output=True, text=True, check=False)
+        made = subprocess.run([str(tool), name], capture_output=True, text=True, check=False)
         if made.returncode != 0:
-            pytest.skip(f"there is no image postgres:{POSTGRES_MAJOR}-trixie, and none could be made: {made.stderr[-300:]}")
+            pytest.skip(f"there is no image {name}, and none could be made: {made.stderr[-300:]}")
 
 
 def _tool(name: str) -> Path:
