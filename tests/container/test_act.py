@@ -32,7 +32,6 @@ jobs:
         uses: ./action
         continue-on-error: true
         with: {seed: seed.sql}
-        env: {GITHUB_API_URL: "%s", GITHUB_REPOSITORY: octo/shop}
       - run: echo "verdict=$VERDICT failed=$FAILED outcome=$OUTCOME"
         env:
           VERDICT: ${{ steps.rehearse.outputs.verdict }}
@@ -55,7 +54,8 @@ def workspace(image: Image, github: FakeGitHub, tmp_path: Path) -> Path:
     """What a checkout leaves, the runner's user's, with the action as a release has it."""
     folder = tmp_path / "shop"
     released = (ROOT / "action.yml").read_text().replace("image: Dockerfile", f"image: docker://{image.tag}")
-    ours = {"seed.sql": SEED, "action/action.yml": released, ".github/workflows/w.yml": WORKFLOW % github.url}
+    released += f"  env:\n    GITHUB_API_URL: {github.url}\n    GITHUB_REPOSITORY: octo/shop\n"  # act would have the real one
+    ours = {"seed.sql": SEED, "action/action.yml": released, ".github/workflows/w.yml": WORKFLOW}
     for name, content in {**FILES, **BAD, **ours}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content)
