@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench bench-observing format clean help
+.PHONY: demo test test-container lint lint-actions bench bench-observing format clean help
 
 help:
 	@echo "make demo   a shop database of 1.3 million rows, and a pull request of five migrations rehearsed on it"
-	@echo "make test   every test, against a real PostgreSQL"
-	@echo "make lint   ruff and mypy"
+	@echo "make test   every test, against a real PostgreSQL, but those of the image"
+	@echo "make test-container  builds the image, and runs it as GitHub does; skipped where there is no container engine to be had"
+	@echo "make lint   ruff and mypy, and what make lint-actions runs over action.yml, the workflows and the Dockerfile"
 	@echo "make bench  what the journal costs, measured here (about five minutes; ARGS=--quick: about 20 s)"
 	@echo "make bench-observing  what watching a migration costs beside psql (about ten minutes; ARGS=--quick: about 30 s)"
 
@@ -23,17 +24,31 @@ $(VENV)/dev: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
 	@touch $@ $(VENV)/demo
 
+$(VENV)/lint-actions: pyproject.toml $(VENV)/dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group lint-actions
+	@touch $@
+
 demo: $(VENV)/demo
 	@$(BIN)/python examples/shop/demo.py
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --ignore tests/container $(ARGS)
 
-lint: $(VENV)/dev
+test-container: $(VENV)/dev
+	.ci/test-container $(BIN)/python -m pytest -n 2 tests/container $(ARGS)
+
+lint: $(VENV)/dev lint-actions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy --explicit-package-bases tests examples docs bench
+
+lint-actions: $(VENV)/lint-actions
+	$(BIN)/actionlint
+	$(BIN)/zizmor --offline --quiet .
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 bench: $(VENV)/dev
 	@$(BIN)/python -m bench.journal $(ARGS)

@@ -7,9 +7,17 @@ import io
 import os
 import sys
 
+from bot.stepping_down import keep_to_ourselves, step_down
+
 
 def main() -> int:
-    """Wires the real clients and maps outcomes to exit statuses."""
+    """Steps down from root before anything else; wires the real clients and maps outcomes to exit statuses."""
+    try:
+        step_down(os.environ.get("GITHUB_WORKSPACE") or ".", os.environ)
+        keep_to_ourselves()
+    except OSError as refusal:
+        print(f"::error title=migration-rehearsal::The program could not step down from root: {refusal}", flush=True)
+        return 3
     if len(sys.argv) > 1:
         from bot.cli import main as command_line  # noqa: PLC0415
 

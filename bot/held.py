@@ -6,6 +6,7 @@ program it was given, if any, and removes the folder. What lies in such a folder
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -66,5 +67,5 @@ def held(
 def scratch_folder() -> Iterator[Path]:
     """A folder for what is downloaded."""
     folder = make_folder("mr-seed-")
-    with held(folder):
+    with held(folder, options={"env": {"PATH": os.defpath}}):  # with nothing of ours, which the server's account could read
         yield folder

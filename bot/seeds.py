@@ -115,7 +115,7 @@ def run_sql_file(server: Server, database: str, path: Path, advance: Advance | N
         _refuse_command(path, said, gz=gz)
         raise SeedError(
             f"{path.name} could not be restored.",
-            why=_first_error(said, path, gz=gz),
+            why=server.last_words() or _first_error(said, path, gz=gz),
             advice="Restore it into an empty PostgreSQL of the same version with `psql -v ON_ERROR_STOP=1` to see it fail there.",
         )
 
@@ -246,6 +246,7 @@ def _pg_restore(server: Server, seed: SeedFile) -> None:
     if done.returncode != 0:
         raise SeedError(
             f"{seed.path.name} could not be restored.",
-            why=_first_error(done.stderr.decode(errors="replace"), seed.path / "toc.dat" if seed.path.is_dir() else seed.path),
+            why=server.last_words()
+            or _first_error(done.stderr.decode(errors="replace"), seed.path / "toc.dat" if seed.path.is_dir() else seed.path),
             advice="Restore it into an empty PostgreSQL with `pg_restore --exit-on-error` to see it fail there.",
         )

@@ -94,6 +94,11 @@ class Server:
         except OSError:
             return None
 
+    def last_words(self) -> str:
+        """Why the server is gone, if it says so: a full disk, for one. Never the statement, which it logs beside it."""
+        lines = [line.partition(" PANIC: ")[2].strip() for line in self.log_tail(50).splitlines()]
+        return next(filter(None, lines), "")
+
     def log_tail(self, lines: int = 5) -> str:
         """The last lines that the server logged."""
         try:
@@ -239,6 +244,7 @@ _THROWN_AWAY = {
     "checkpoint_timeout": "1h",
     "maintenance_work_mem": "256MB",
     "autovacuum": "off",  # nothing but the migration may change what is counted
+    "restart_after_crash": "off",  # on a full disk it can't, and one that tries is not to be stopped
 }
 _SINCE_16 = {"createrole_self_grant": "set, inherit"}  # as a superuser may do with the roles it makes
 _KEPT = {"shared_buffers": "16MB", "max_connections": "50", "max_wal_size": "64MB", "min_wal_size": "32MB"}
@@ -295,7 +301,15 @@ def _gave_up(server: Server) -> bool:
 
 def _copy_fresh_data(binaries: Binaries, account: Account, folder: Path) -> None:
     """Copies a fresh data folder, made once by initdb (1 s) for each set of programs, and gives it to an account."""
-    shutil.copytree(_fresh_data(binaries), folder / "data", symlinks=True)
+    try:
+        shutil.copytree(_fresh_data(binaries), folder / "data", symlinks=True)
+    except OSError as error:
+        reason = error.strerror or error.args[0][0][2]  # of many files: a list of which, where to, and why
+        raise ServerError(
+            "The server's data folder could not be made.",
+            why=f"In {folder.parent}: {reason}.",
+            advice="It takes 40 MB, and the seed twice: look at the free disk space.",
+        ) from error
     (folder / "data").chmod(0o700)
     _give(folder, account.uid, account.gid)
 

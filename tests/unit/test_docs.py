@@ -69,6 +69,7 @@ def test_the_readme_tells_every_exit_status() -> None:
         "CHANGELOG.md",
         "docs/journal.md",
         "docs/sidecar.md",
+        "docs/container.md",
         "docs/production-rows.md",
         "docs/rules/README.md",
     ],
