@@ -24,9 +24,10 @@ from bot.clones import Clone
 from bot.clones.embedded import EmbeddedProvider
 from bot.model import Migration, Outcome
 from bot.postgres.binaries import Needs, choose
-from bot.postgres.embedded import Server, embedded_server
+from bot.postgres.embedded import MAKER, Server, embedded_server
 from bot.progress import Progress
 from bot.run import rehearse_all
+from bot.seeds import close
 from bot.settings import Settings
 
 _MANY_TABLES = 10_000  # a clone of so many files takes longer than what is measured on it
@@ -154,16 +155,17 @@ def _seed(server: Server, size: Size) -> Iterator[str]:
     """A template database of a size; dropped at the end."""
     name = f"bench_{size.tables}_{size.rows}"
     with server.connect("postgres") as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    with server.connect(name) as connection:
+        admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(MAKER)))
+    with server.connect(name, user=MAKER) as connection:
         for first in range(1, size.tables + 1, _BATCH):
             connection.execute(_tables(first, min(size.tables, first + _BATCH - 1)).encode())
         connection.execute(f"INSERT INTO t1 (a, f) SELECT n, 'f' FROM generate_series(1, {size.rows:d}) AS n".encode())  # noqa: S608
         connection.execute("VACUUM ANALYZE")
     with server.connect("postgres") as admin:
-        admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
+        close(admin, name)
     yield name
     with server.connect("postgres") as admin:
+        admin.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(sql.Identifier(name)))
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 

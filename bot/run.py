@@ -349,10 +349,10 @@ def _make_seed(
         identity = seeds.identity_of_texts([m.text for m in plan.base])
         _replay(server, plan.base, settings, progress)
         notes.append(_what_base_gave(plan))
-    if settings.seed_sql:
-        with progress.step(f"run {settings.seed_sql}"):
-            seeds.run_sql_file(server, SEED, Path(settings.seed_sql))
     role = settle(server, SEED, settings.role, superuser=settings.superuser)
+    if settings.seed_sql:  # mostly a file of the repository: it has the rights of a migration
+        with progress.step(f"run {settings.seed_sql}"):
+            seeds.run_sql_file(server, SEED, Path(settings.seed_sql), role=role)
     return seeds.finish(server, kind, identity, taken_at, progress), role, notes
 
 

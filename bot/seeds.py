@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
+import psycopg
 from psycopg import sql
 
 from bot.clones.embedded import SEED, observer
@@ -25,7 +26,7 @@ from bot.dumps import CHUNK, Kind, SeedFile, not_whole, opened, size_of
 from bot.errors import SeedError
 from bot.model import SeedFacts
 from bot.postgres.counts import total_rows
-from bot.postgres.embedded import MAKER, Server
+from bot.postgres.embedded import MAKER, SUPERUSER, Server
 from bot.postgres.psql import Script, refused_line, start_psql
 from bot.progress import Advance, Progress
 from bot.words import said_by
@@ -77,8 +78,15 @@ def finish(server: Server, kind: str, identity: str, taken_at: str | None, progr
         rows = total_rows(looking)
         size = looking.execute("SELECT pg_catalog.pg_database_size(pg_catalog.current_database())").fetchone()
     with server.connect("postgres") as admin:
-        admin.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE true ALLOW_CONNECTIONS false").format(sql.Identifier(SEED)))
+        close(admin, SEED)
     return SeedFacts(kind, identity, taken_at, size[0] if size else 0, rows)
+
+
+def close(admin: psycopg.Connection, database: str) -> None:
+    """Makes a database a template that nobody may enter, nor rename or drop: no longer its owner either."""
+    named = sql.Identifier(database)
+    admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(named, sql.Identifier(SUPERUSER)))
+    admin.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE true ALLOW_CONNECTIONS false").format(named))
 
 
 def identity_of_texts(texts: Sequence[str]) -> str:
@@ -89,11 +97,13 @@ def identity_of_texts(texts: Sequence[str]) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def run_sql_file(server: Server, database: str, path: Path, advance: Advance | None = None, *, gz: bool = False) -> None:
-    """Runs a SQL file with psql, as the server's account; psql's own commands are refused. Raises SeedError with the first thing
-    that went wrong.
+def run_sql_file(
+    server: Server, database: str, path: Path, advance: Advance | None = None, *, gz: bool = False, role: str = MAKER
+) -> None:
+    """Runs a SQL file with psql, as a role; psql's own commands are refused. Raises SeedError with the first thing that went
+    wrong.
     """
-    psql = start_psql(server, database)
+    psql = start_psql(server, database, role)
     assert psql.stdin is not None  # noqa: S101  made with a pipe
     errors = _Drain(psql)
     try:

@@ -24,6 +24,7 @@ from bot.postgres.embedded import MAKER, SUPERUSER, Server, _copy_fresh_data, em
 from bot.postgres.roles import may_make_seeds, settle
 from bot.progress import Progress
 from bot.run import rehearse_all
+from bot.seeds import close
 from bot.settings import Settings
 
 POSTGRES_BIN = os.environ.get("MIGRATION_REHEARSAL_POSTGRES_BIN")
@@ -74,7 +75,7 @@ class Stage:
             settle(self.server, name, MAKER)
             settle(self.server, name, _BOSS, superuser=True)
             with self.server.connect("postgres") as admin:
-                admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
+                close(admin, name)
             self._seeds[text] = name
         return self._seeds[text]
 

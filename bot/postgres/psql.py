@@ -29,11 +29,12 @@ LONGEST_LINE = 512 * 2**20  # bytes
 _HELD = 512  # bytes; longer than what _OPENS can match, which may begin in one piece and end in the next
 
 
-def start_psql(server: Server, database: str) -> subprocess.Popen[bytes]:
-    """Starts psql, as the server's account, for SQL that is written to its standard input. Raises SeedError."""
+def start_psql(server: Server, database: str, role: str) -> subprocess.Popen[bytes]:
+    """Starts psql, as the server's account and a role, for SQL that is written to its standard input. Raises SeedError."""
     arguments = ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", "-d", database]
     arguments += ["-c", f"\\restrict {secrets.token_hex(16)}", "-f", "-"]
-    return replace(server, binaries=_restrictable(server.binaries)).run_tool("psql", *arguments, stdin=subprocess.PIPE)
+    able = replace(server, binaries=_restrictable(server.binaries))
+    return able.run_tool("psql", *arguments, stdin=subprocess.PIPE, user=role)
 
 
 def _restrictable(own: Binaries) -> Binaries:

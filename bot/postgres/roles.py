@@ -83,7 +83,6 @@ def settle(server: Server, seed: str, wanted: str | None = None, *, superuser: b
         rights = "SUPERUSER LOGIN" if superuser else "LOGIN CREATEDB CREATEROLE BYPASSRLS"
         admin.execute(sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(role), sql.SQL(rights)))
         admin.execute(sql.SQL("GRANT pg_read_all_data TO {}").format(sql.Identifier(role)))
-        admin.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(seed), sql.Identifier(SUPERUSER)))
         for name in _SETTINGS:
             admin.execute(sql.SQL("GRANT SET ON PARAMETER {} TO {}").format(sql.Identifier(name), sql.Identifier(role)))
         _make_member(admin, role)

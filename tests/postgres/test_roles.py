@@ -31,14 +31,14 @@ def make_seed(server: Server) -> Iterator[MakeSeed]:
         may_make_seeds(server)
         made.append(f"roles{len(made)}")
         with server.connect("postgres") as admin:
-            admin.execute("REVOKE shop_owner, shop_reader FROM postgres")  # what settling another seed here has left
+            admin.execute("REVOKE roles_owner, roles_reader FROM postgres")  # what settling another seed here has left
             admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(made[-1]), sql.Identifier(MAKER)))
         with server.connect(made[-1], user=MAKER) as connection:
             connection.execute(text.encode())
         return made[-1]
 
     with server.connect("postgres") as admin:
-        admin.execute("CREATE ROLE shop_owner; CREATE ROLE shop_reader")
+        admin.execute("CREATE ROLE roles_owner; CREATE ROLE roles_reader")
     yield make
     with server.connect("postgres") as admin:
         for name in made:
@@ -47,15 +47,15 @@ def make_seed(server: Server) -> Iterator[MakeSeed]:
 
 MOST = """
 CREATE TABLE a (); CREATE TABLE b (); CREATE VIEW e AS TABLE a; CREATE TABLE c ();
-ALTER TABLE a OWNER TO shop_owner; ALTER TABLE b OWNER TO shop_owner; ALTER VIEW e OWNER TO shop_owner;
+ALTER TABLE a OWNER TO roles_owner; ALTER TABLE b OWNER TO roles_owner; ALTER VIEW e OWNER TO roles_owner;
 """
 # a seed, what the input `role` says, and the role
 WHO = {
     "nothing in the seed": ("", None, "postgres"),
     "all made by who makes the seed": ("CREATE TABLE a ()", None, "postgres"),
-    "who owns most": (MOST, None, "shop_owner"),
+    "who owns most": (MOST, None, "roles_owner"),
     "tables of an extension don't count": ("CREATE EXTENSION pg_stat_statements; CREATE TABLE a ();", None, "postgres"),
-    "who was named": (MOST, "shop_reader", "shop_reader"),
+    "who was named": (MOST, "roles_reader", "roles_reader"),
     "a role that there is not": (MOST, "Deploy er", "Deploy er"),
 }
 
@@ -71,7 +71,7 @@ def test_the_role_may_do_what_the_owners_of_the_clone_and_all_in_it_may(server: 
 
     with provider.clone() as clone, provider.connect(clone) as connection:
         connection.execute("ALTER TABLE c ADD id int; CREATE TABLE d (); CREATE SCHEMA s; CREATE EXTENSION citext")
-        connection.execute("ALTER TABLE d OWNER TO postgres; GRANT SELECT ON a TO shop_reader; SET ROLE postgres; RESET ROLE")
+        connection.execute("ALTER TABLE d OWNER TO postgres; GRANT SELECT ON a TO roles_reader; SET ROLE postgres; RESET ROLE")
         connection.execute("UPDATE closed.d SET id = 2; DROP SCHEMA closed CASCADE; SET session_replication_role = replica")
         connection.execute("CREATE ROLE one_more; DROP ROLE one_more")
         connection.execute(
@@ -79,7 +79,7 @@ def test_the_role_may_do_what_the_owners_of_the_clone_and_all_in_it_may(server: 
         )
         who = connection.execute("SELECT current_user::text").fetchone()
 
-    assert who == ("shop_owner",)
+    assert who == ("roles_owner",)
 
 
 NOBODY_IS = "SELECT rolname::text FROM pg_roles WHERE rolsuper AND rolname !~ '^pg_' AND rolname <> 'boss' ORDER BY 1"
@@ -160,7 +160,7 @@ LENT = {
     "a function that was renamed": ("ALTER FUNCTION other.old() RENAME TO new;", False),
     "an operator": ("CREATE OPERATOR === (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq);", False),
     "a domain": ("CREATE DOMAIN d AS int CHECK (value > 0);", False),
-    "another role": ("SET ROLE shop_owner;", False),
+    "another role": ("SET ROLE roles_owner;", False),
 }
 
 

@@ -73,7 +73,7 @@ def database(server: Server) -> Iterator[str]:
     """An empty database, for files that are run without all the rest."""
     name = f"files_{uuid.uuid4().hex}"
     with server.connect("postgres") as admin:
-        admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY FILE_COPY".encode())
+        admin.execute(f"CREATE DATABASE {name} OWNER postgres TEMPLATE template0 STRATEGY FILE_COPY".encode())
     yield name
     with server.connect("postgres") as admin:
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
@@ -284,7 +284,7 @@ def test_an_old_psql_is_not_given_the_file(server: Server, monkeypatch: pytest.M
 
     monkeypatch.setattr("bot.postgres.psql.newest", lambda _explicit: old.binaries)
     with pytest.raises(SeedError, match=r"psql 15\.13 can't be kept from running programs"):
-        start_psql(old, "postgres")
+        start_psql(old, "postgres", "postgres")
 
 
 # what fails -> what is said of it, and that it does not say: what stands in a row, though a name or a message may be made of it
