@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot.model import SchemaChange
 from bot.postgres.catalog import Object, Snapshot
+from bot.words import count
 
 _TABLES = ("table", "foreign table", "view", "materialized view")  # what stands by itself, whatever else comes or goes
 _TOKEN = re.compile(r'"(?:[^"]|"")*"|[\w$]+|[^\s\w]')
 _INHERITED = " (inherited)"
+_LONGEST = 50_000  # characters of a definition
 
 
 def schema_changes(before: Snapshot, after: Snapshot) -> tuple[SchemaChange, ...]:
@@ -25,7 +27,7 @@ def schema_changes(before: Snapshot, after: Snapshot) -> tuple[SchemaChange, ...
     What comes or goes with another object is told in its definition: a table's columns, constraints, indexes, privileges. What
     only names something that has another name now is not told.
     """
-    return tuple(sorted(_Comparison(before, after, _by_oid(before, after)).changes(), key=_place))
+    return _told(_Comparison(before, after, _by_oid(before, after)).changes())
 
 
 def schema_differences(before: Snapshot, after: Snapshot) -> tuple[SchemaChange, ...]:
@@ -33,7 +35,18 @@ def schema_differences(before: Snapshot, after: Snapshot) -> tuple[SchemaChange,
     table's columns counts.
     """
     matched = _by_name(before, after)
-    return tuple(sorted((*_Comparison(before, after, matched).changes(), *matched.orders), key=_place))
+    return _told((*_Comparison(before, after, matched).changes(), *matched.orders))
+
+
+def _told(changes: Iterable[SchemaChange]) -> tuple[SchemaChange, ...]:
+    """In order, and no definition longer than anybody reads: a comment or a function may have hundreds of megabytes."""
+    return tuple(replace(c, before=_cut(c.before), after=_cut(c.after)) for c in sorted(changes, key=_place))
+
+
+def _cut(definition: str | None) -> str | None:
+    if definition is None or len(definition) <= _LONGEST:
+        return definition
+    return f"{definition[:_LONGEST]} … ({count(len(definition), 'character')})"
 
 
 def _place(change: SchemaChange) -> tuple[str, str, str]:

@@ -31,10 +31,10 @@ def _results(pgconn: PGconn, encoding: str) -> PQGen[tuple[str, bool]]:
     yield from generators.send(pgconn)
     tag, gave_rows, error = "", False, None
     while result := (yield from generators.fetch(pgconn)):
-        if result.status is ExecStatus.COPY_OUT:  # of a second statement that was read as the end of the first one
+        if result.status == ExecStatus.COPY_OUT:  # of a second statement that was read as the end of the first one
             while isinstance((yield from generators.copy_from(pgconn)), memoryview | bytes):
                 pass
-        elif result.status is ExecStatus.COPY_IN:
+        elif result.status == ExecStatus.COPY_IN:
             yield from generators.copy_end(pgconn, b"there are no rows")
         elif result.status in _FAILED:
             error = error_from_result(result, encoding)

@@ -28,6 +28,7 @@ class Case:
     and message; None: it is applied. `told`: lines that must be among the facts of its report (see told.py), whatever it did
     against that; `not_told`: that must not. `no_clone`: the run ends with an error that says so, and says nothing of the migration.
     `room_mb`: how much room the disk seems to have. `open`: why it does not happen yet.
+    `denied_since_16`: newer versions do not let it.
     """
 
     sql: str | tuple[str, ...]
@@ -43,6 +44,7 @@ class Case:
     count_s: float = 10.0
     room_mb: int | None = None
     open: str | None = None
+    denied_since_16: bool = False
 
 
 def plpgsql(body: str, name: str = "f(x int)", returns: str = "int", more: str = "IMMUTABLE") -> str:
@@ -196,7 +198,7 @@ TRAPS = {
     ),
     "replaces a member of an extension that it has created": Case(
         "CREATE EXTENSION cube; CREATE EXTENSION earthdistance;"
-        "CREATE OR REPLACE FUNCTION public.earth() RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT 1::float8'; CREATE EXTENSION xml2",
+        "CREATE OR REPLACE FUNCTION public.earth() RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT 1::float8'; CREATE EXTENSION dblink",
         DENIED,
     ),
     "changes a function of the seed": Case(
@@ -395,7 +397,7 @@ LIES = {
         WRITES + "DO $$ BEGIN EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC, postgres', current_database()); END $$",
         no_clone="looked at",
     ),
-    "forbids itself to log in": Case(WRITES + "ALTER ROLE CURRENT_USER NOLOGIN", no_clone="looked at"),
+    "forbids itself to log in": Case(WRITES + "ALTER ROLE CURRENT_USER NOLOGIN", no_clone="looked at", denied_since_16=True),
     "takes all rights on its tables from itself": Case(
         WRITES
         + "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, CURRENT_USER; REVOKE ALL ON SCHEMA public FROM PUBLIC, CURRENT_USER, pg_database_owner",
@@ -627,7 +629,7 @@ EXHAUSTION = {
         room_mb=60,
     ),
     "fills the disk with an index": Case(
-        "CREATE TABLE n AS SELECT i FROM generate_series(1, 100000) AS i; CREATE INDEX ON n (repeat(md5(i::text), 20))",
+        "CREATE TABLE n AS SELECT i FROM generate_series(1, 300000) AS i; CREATE INDEX ON n (repeat(md5(i::text), 20))",
         FULL,
         room_mb=30,
     ),
@@ -644,11 +646,10 @@ EXHAUSTION = {
     ),
     "calls itself for ever": Case(plpgsql("BEGIN RETURN f(x + 1); END") + "SELECT f(1)", "54001"),
     "nests parentheses": Case("SELECT " + "(" * 50_000 + "1" + ")" * 50_000, "42601"),
-    "nests subqueries": Case("SELECT " + "(SELECT " * 2_200 + "1" + ")" * 2_200, "54001"),
     "adds ten thousand numbers": Case("CREATE VIEW v AS SELECT " + "1+" * 4_000 + "1 AS x", told=("view public.v: added",)),
     "nests arrays": Case("SELECT '" + "{" * 100_000 + "'::int[]", "54000"),
     "nests JSON": Case("SELECT '" + "[" * 100_000 + "'::json", "54001"),
-    "nests XML": Case("SELECT xmlparse(document '" + "<a>" * 100_000 + "')", "2200M"),
+    "nests XML": Case("SELECT xmlparse(document '" + "<a>" * 100_000 + "')", "XML"),
     "locks more than there is room for": Case(
         "DO $$ BEGIN FOR i IN 1..1000000 LOOP PERFORM pg_advisory_xact_lock(i); END LOOP; END $$", "53200"
     ),

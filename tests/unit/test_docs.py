@@ -9,6 +9,8 @@ import pytest
 
 from bot.cli import _parser
 from bot.rules import RULES, Rule
+from docs.make_hostile import PAGE as HOSTILE
+from docs.make_hostile import page as hostile_page
 from docs.make_rules import INDEX, PAGES, index, page
 from docs.make_schema import TARGET, schema_text
 
@@ -28,6 +30,10 @@ def test_there_is_no_page_without_a_rule() -> None:
 def test_the_table_of_rules_is_what_the_rules_say() -> None:
     assert INDEX.read_text() == index()
     assert "(docs/rules/README.md)" in README
+
+
+def test_the_page_of_hostile_migrations_is_what_the_tests_run() -> None:
+    assert HOSTILE.read_text() == hostile_page()
 
 
 def test_the_schema_on_disk_is_the_models() -> None:
