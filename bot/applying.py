@@ -64,6 +64,11 @@ class Limits:
         return int(self.count_s * 1000)
 
     @property
+    def backstop_ms(self) -> int:
+        """When the server itself ends a statement, or an idle transaction, that the guard should have ended before."""
+        return int(self.migration_s * 1000) + 60_000
+
+    @property
     def counting(self) -> Patience:
         """For one question of that kind."""
         return Patience(self.count_ms, self.guard)
@@ -263,7 +268,7 @@ def _run_statement(run: Run, statement: Statement, stopped: Stopped) -> None:
         raise _explained(run, statement, error) from error
     facts = _as_implied(run, statement, facts)
     _note_block(run, statement)
-    run.results.append(_result(statement, began_ms, duration_ms, rows, facts))
+    run.results.append(_result(run, statement, began_ms, duration_ms, rows, facts))
     if not run.in_block():
         run.transaction_over(committed=tag != "ROLLBACK")
 
@@ -288,8 +293,15 @@ def _as_implied(run: Run, statement: Statement, facts: Facts) -> Facts:
 
 
 def _result(
-    statement: Statement, began_ms: float, duration_ms: float, rows: int | None, facts: Facts, error: SqlError | None = None
+    run: Run,
+    statement: Statement,
+    began_ms: float,
+    duration_ms: float,
+    rows: int | None,
+    facts: Facts,
+    error: SqlError | None = None,
 ) -> StatementResult:
+    timeout_ms = facts.statement_timeout_ms
     return StatementResult(
         line=statement.line,
         sql=statement.sql,
@@ -304,7 +316,7 @@ def _result(
         indexes=facts.indexes,
         notices=facts.notices,
         lock_timeout_ms=facts.lock_timeout_ms,
-        statement_timeout_ms=facts.statement_timeout_ms,
+        statement_timeout_ms=0 if timeout_ms == run.limits.backstop_ms else timeout_ms,  # that one is ours
     )
 
 
@@ -312,7 +324,7 @@ def _record_failure(run: Run, statement: Statement, error: psycopg.Error, began_
     said = _sql_error(error, statement, stopped)
     duration_ms = run.now_ms() - began_ms
     facts = run.watch.failed(began_ms + duration_ms)
-    run.results.append(_result(statement, began_ms, duration_ms, None, facts, said))
+    run.results.append(_result(run, statement, began_ms, duration_ms, None, facts, said))
     if run.connection.closed:
         raise MigrationFailed(said) from error
 

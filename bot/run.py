@@ -282,7 +282,11 @@ class _Answer:
                 server = stack.enter_context(embedded_server(binaries))
             facts, role, notes = _make_seed(server, seed, plan, settings, progress)
             provider = EmbeddedProvider(
-                server, role=role, superuser=settings.superuser, may_create=HARMLESS | frozenset(settings.extensions)
+                server,
+                role=role,
+                superuser=settings.superuser,
+                may_create=HARMLESS | frozenset(settings.extensions),
+                backstop_ms=Limits(settings.time_limit_s).backstop_ms,
             )
             with progress.step("clone the seed"):
                 clone = stack.enter_context(provider.clone())

@@ -67,9 +67,12 @@ class EmbeddedProvider:
         role: str = MAKER,
         superuser: bool = False,
         may_create: Set[str] = frozenset(),
+        backstop_ms: int = 0,
     ) -> None:
         self._server, self._seed, self._role = server, seed, role
         self._may_create = frozenset() if superuser else may_create  # a superuser needs nothing lent
+        # In case that we, who end a migration in time, are there and can't.
+        self._backstop = {"statement_timeout": str(backstop_ms), "idle_in_transaction_session_timeout": str(backstop_ms)}
         self._made = 0
         self._ours: set[int] = set()  # processes of the sessions opened here
         self._lenders: dict[str, Lender] = {}
@@ -100,7 +103,8 @@ class EmbeddedProvider:
 
     def connect(self, clone: Clone) -> psycopg.Connection:
         """See Provider."""
-        return self._known(self._server.connect(clone.name, user=self._role))
+        settings = " ".join(f"-c {name}={value}" for name, value in self._backstop.items())
+        return self._known(self._server.connect(clone.name, user=self._role, settings=settings))
 
     def read(self, clone: Clone, *, own_names: bool = False) -> psycopg.Connection:
         """See Provider."""

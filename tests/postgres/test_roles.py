@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from bot.applying import Limits
 from bot.clones.embedded import EmbeddedProvider
 from bot.extensions import HARMLESS
 from bot.model import Migration, Outcome
@@ -82,6 +83,7 @@ def test_the_role_may_do_what_the_owners_of_the_clone_and_all_in_it_may(server: 
     assert who == ("roles_owner",)
 
 
+BACKSTOPS = ("statement_timeout", "idle_in_transaction_session_timeout")
 NOBODY_IS = "SELECT rolname::text FROM pg_roles WHERE rolsuper AND rolname !~ '^pg_' AND rolname <> 'boss' ORDER BY 1"
 
 
@@ -221,3 +223,18 @@ def test_the_team_may_add_to_the_list(server: Server, make_seed: MakeSeed) -> No
         (rehearsal,) = rehearse_all((migration,), provider, clone, Settings(), Progress(quiet=True))
 
     assert rehearsal.outcome is Outcome.APPLIED
+
+
+def test_the_servers_own_limits_stand_behind_ours(server: Server, make_seed: MakeSeed) -> None:
+    """And are not told as if they were the migration's."""
+    seed = make_seed("CREATE TABLE a ()")
+    provider = EmbeddedProvider(server, seed, role=settle(server, seed), backstop_ms=Limits(60).backstop_ms)
+
+    with provider.clone() as clone:
+        with provider.connect(clone) as connection:
+            shown = [connection.execute(f"SHOW {name}".encode()).fetchone() for name in BACKSTOPS]
+        migration = Migration("1.sql", "1", "plain", "ALTER TABLE a ADD b int")
+        (rehearsal,) = rehearse_all((migration,), provider, clone, Settings(time_limit_s=60), Progress(quiet=True))
+
+    assert shown == [("2min",), ("2min",)]
+    assert [s.statement_timeout_ms for s in rehearsal.statements] == [0]
