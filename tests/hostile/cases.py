@@ -174,6 +174,9 @@ TRAPS = {
     "creates an untrusted extension that is harmless": Case(
         "CREATE EXTENSION cube; CREATE EXTENSION earthdistance", told=("extension earthdistance: added",)
     ),
+    "creates an extension that is harmless, and then runs a program outside the transaction": Case(
+        "COMMIT; CREATE EXTENSION dblink; COPY t TO PROGRAM 'cat > <FOLDER>/rows'", DENIED, layout="golang-migrate"
+    ),
     "plants an operator for an extension's script": Case(
         _SURE
         + "CREATE FUNCTION evil(cube, int) RETURNS cube LANGUAGE sql AS 'SELECT $1'; CREATE OPERATOR public./ (LEFTARG = cube, RIGHTARG = int, FUNCTION = evil); CREATE EXTENSION earthdistance",
