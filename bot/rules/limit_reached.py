@@ -12,7 +12,7 @@ STOPPED = "stopped: "
 
 def is_why(error: SqlError) -> bool:
     """Whether a migration failed for this reason. PostgreSQL has a SQLSTATE for what was cancelled, by whomever."""
-    return error.message.startswith(STOPPED) and error.sqlstate in ("57014", "57P01", "")
+    return error.message.startswith(STOPPED) and error.sqlstate in ("57014", "57P01", "") and not error.raised
 
 
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:

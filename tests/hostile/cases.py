@@ -246,7 +246,7 @@ CREATE EVENT TRIGGER note ON ddl_command_end EXECUTE FUNCTION note();
             "SET standard_conforming_strings = off;\n"
             r"CREATE EXTENSION IF NOT EXISTS dblink VERSION 'a\''; COPY t TO PROGRAM $q$cat > <FOLDER>/rows$q$; --'",
         ),
-        DENIED,
+        # PostgreSQL takes one statement and no more; sent whole, as its tool would, the file is read before the setting is changed.
     ),
     "puts a second statement behind the one that is lent rights, by another encoding": Case(
         (
@@ -254,7 +254,7 @@ CREATE EVENT TRIGGER note ON ddl_command_end EXECUTE FUNCTION note();
             "SET client_encoding = 'SJIS';\n"
             "CREATE EXTENSION IF NOT EXISTS dblink VERSION E'\N{LATIN CAPITAL LETTER A WITH ACUTE}\\'; COPY t TO PROGRAM $q$cat > <FOLDER>/rows$q$; --'",
         ),
-        DENIED,
+        # PostgreSQL takes one statement and no more; sent whole, as its tool would, the file is read before the setting is changed.
     ),
     "creates an extension that is not harmless along with one that is": Case(
         "CREATE EXTENSION earthdistance CASCADE; CREATE EXTENSION file_fdw", DENIED
@@ -401,7 +401,6 @@ LIES = {
     "has the session of the migration after it load a library that is not there": Case(
         ("ALTER ROLE CURRENT_USER SET local_preload_libraries = nothing", WRITES),
         no_clone="2.sql",
-        open="the session is opened where nobody explains an error",
     ),
     "takes from itself the right to read what it gives away": Case(
         WRITES
@@ -540,18 +539,15 @@ LIES = {
     "says that our disk is full": Case(
         "DO $$ BEGIN RAISE disk_full USING MESSAGE = 'could not extend file: No space left on device'; END $$",
         "53100",
-        open="SqlError does not tell what a RAISE says",
     ),
     "says that our memory is full": Case(
         "DO $$ BEGIN RAISE SQLSTATE '53200' USING MESSAGE = 'out of memory'; END $$",
         "53200",
-        open="SqlError does not tell what a RAISE says",
     ),
     "says in its way back that our disk is full": Case(
         "CREATE TABLE n ()",
         down="DO $$ BEGIN RAISE disk_full USING MESSAGE = 'no'; END $$",
         told=("way back: failed",),
-        open="SqlError does not tell what a RAISE says",
     ),
     "says that we have stopped it": Case(
         "DO $$ BEGIN RAISE SQLSTATE '57014' USING MESSAGE = 'stopped: it took longer than 0.3 s, the limit set for it'; END $$",
