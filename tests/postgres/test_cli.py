@@ -151,8 +151,11 @@ def test_a_branch_that_adds_nothing(run: Callable[..., Run]) -> None:
     assert (done.status, done.out.splitlines()[0]) == (0, "✅ No new migrations in this change")
 
 
-def test_a_full_disk_is_no_answer_about_the_migration(run: Callable[..., Run]) -> None:
-    Path("3_full.sql").write_text("DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;")
+def test_a_full_disk_is_no_answer_about_the_migration(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.postgres.embedded._most_temporary_bytes", lambda _folder: 2**20)
+    Path("3_full.sql").write_text(
+        "SET work_mem = '64kB'; CREATE TABLE n AS SELECT i FROM generate_series(1, 200000) i ORDER BY -i;"
+    )
 
     done = run("rehearse", "3_full.sql", "--seed", "seed.sql")
 
