@@ -46,6 +46,9 @@ _MAY_BREAK_ROWS = (
 )
 _BEGINS = ("begin", "start transaction")
 _ENDS = ("commit", "end", "rollback", "abort", "prepare transaction")
+_WORDS = re.compile(r"[\w$]+")
+# What PostgreSQL says it was executing inside a function or a DO: it may have been put together there, of rows' values.
+_QUOTED_SQL = re.compile(r'^(?:SQL \w+|PL/pgSQL assignment) "(.*?)"$', re.MULTILINE | re.DOTALL)
 _COPY_OUT = re.compile(r"\bTO\s+STDOUT\b", re.IGNORECASE)
 _COUNTED_TAG = re.compile(r"(?:INSERT \d+|UPDATE|DELETE|MERGE|COPY|SELECT|REFRESH MATERIALIZED VIEW|CREATE TABLE AS) (\d+)")
 
@@ -183,7 +186,8 @@ def _run_script(run: Run, script: Script, text: str, stopped: Stopped) -> None:
             _run_statement(run, statement, stopped)
         _close_block(run, script)
     except MigrationFailed as failed:
-        if failed.error.sqlstate == PostgresSyntaxError.sqlstate and _runs_whole(run, script, text):
+        may_be_ours = failed.error.sqlstate == PostgresSyntaxError.sqlstate and not failed.error.raised
+        if may_be_ours and _runs_whole(run, script, text):
             return
         raise
 
@@ -385,7 +389,7 @@ def _runs_whole(run: Run, script: Script, text: str) -> bool:
     try:
         if run.transaction is Transaction.SINGLE:
             run.connection.execute("BEGIN")
-        run.connection.execute(text.encode())
+        send(run.connection, text.encode())
         if run.in_block():
             run.connection.execute("COMMIT")
         run.transaction_over(committed=True)
@@ -463,7 +467,14 @@ def _without_what_is_not_said(error: psycopg.Error, sql: str) -> str:
     if state.startswith("P0") or is_raised(diag):
         return message if message in sql else " ".join(word if word in sql else "…" for word in message.split())
     names = (diag.schema_name, diag.table_name, diag.column_name, diag.constraint_name, diag.datatype_name)
-    return said_by(" ".join((sql, *filter(None, names))), message)
+    said = " ".join((sql, *filter(None, names)))
+    made_up = _words(" ".join((diag.internal_query or "", *_QUOTED_SQL.findall(diag.context or "")))) - _words(said)
+    message = _WORDS.sub(lambda word: "…" if word[0].lower() in made_up else word[0], message)
+    return said_by(said, message)
+
+
+def _words(text: str) -> set[str]:
+    return {word.lower() for word in _WORDS.findall(text)}
 
 
 def _end_everything(connection: psycopg.Connection) -> None:

@@ -61,11 +61,11 @@ def _condition(connection: psycopg.Connection, text: str) -> str | None:
     # The line break keeps a comment at its end from swallowing the parenthesis. Asked for as binary, PostgreSQL takes it as one
     # statement and refuses more.
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT (\n{text}\n)".encode(), binary=True)
+        cursor.execute(f"SELECT (\n{text}\n) LIMIT 0".encode(), binary=True)
         assert cursor.description is not None  # noqa: S101  a SELECT has columns
         if cursor.description[0].type_code != _BOOLEAN:
             return "it is no condition: it is neither true nor false"
-        rows = cursor.fetchmany(2)
+        rows = cursor.execute(f"SELECT (\n{text}\n) LIMIT 2".encode(), binary=True).fetchall()
         if len(rows) != 1:
             return "it gives more than one answer" if rows else "it gives no answer"
         return {True: None, False: "it is false"}.get(rows[0][0], "it is NULL, neither true nor false")

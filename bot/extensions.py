@@ -23,6 +23,7 @@ _NAMES = """
     timescaledb unit vchord vector vectorscale xml2
 """
 HARMLESS = frozenset(_NAMES.split())
+CONNECTING = frozenset({"dblink", "postgres_fdw"})  # harmless in a server without a network
 
 
 def created_by(statement: Statement) -> str | None:

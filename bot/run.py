@@ -14,13 +14,13 @@ from typing import Protocol
 import psycopg
 
 from bot import dumps, seeds
-from bot.applying import Limits, apply
+from bot.applying import Limits, apply, message_of
 from bot.clones import Clone, Provider
 from bot.clones.embedded import SEED, EmbeddedProvider
 from bot.clones.lookout import Lookout
 from bot.clones.session import Session
 from bot.errors import CloneError, RehearsalError, SeedError
-from bot.extensions import HARMLESS, created_in
+from bot.extensions import CONNECTING, HARMLESS, created_in
 from bot.further import Further
 from bot.held import scratch_folder
 from bot.journal.runs import Journal, NoJournal, Steps
@@ -41,19 +41,19 @@ from bot.model import (
 from bot.plain import from_plain, to_plain
 from bot.postgres.binaries import Binaries, Needs, available, choose, newest
 from bot.postgres.catalog import take_snapshot
-from bot.postgres.counts import Ledger
+from bot.postgres.counts import Ledger, next_xid
 from bot.postgres.embedded import MAKER, Server, embedded_server
 from bot.postgres.guard import Guard
-from bot.postgres.roles import settle
+from bot.postgres.roles import is_there, settle
 from bot.program import program_digest
 from bot.progress import Progress
 from bot.question import ANNOUNCE, Question, Surroundings, question_of
 from bot.rehearsal import catch_up, rehearse
 from bot.rules import Policy, judge
 from bot.settings import Settings
-from bot.shadow import Done, Shadow, is_our_machines, may_be_tried_later
+from bot.shadow import Done, Shadow, is_our_machines, is_shared, may_be_tried_later
 from bot.verdict import conclude
-from bot.words import count, without_values
+from bot.words import count
 
 # Serialization failure and deadlock, not enough of something, a lock not got, a time limit: the next time it may be otherwise.
 _OF_THE_MOMENT = ("40", "53", "55P03", "57")
@@ -280,13 +280,14 @@ class _Answer:
             seed, binaries = _look_into_seed(plan, settings, self.located, self.folder, progress)
             with progress.step(f"start PostgreSQL {binaries.version} ({binaries.origin})"):
                 server = stack.enter_context(embedded_server(binaries))
-            facts, role, notes = _make_seed(server, seed, plan, settings, progress)
+            facts, role, since_xid, notes = _make_seed(server, seed, plan, settings, progress)
             provider = EmbeddedProvider(
                 server,
                 role=role,
                 superuser=settings.superuser,
-                may_create=HARMLESS | frozenset(settings.extensions),
+                may_create=(HARMLESS - CONNECTING if server.has_network else HARMLESS) | frozenset(settings.extensions),
                 backstop_ms=Limits(settings.time_limit_s).backstop_ms,
+                since_xid=since_xid,
             )
             with progress.step("clone the seed"):
                 clone = stack.enter_context(provider.clone())
@@ -339,9 +340,9 @@ def _look_into_seed(
 
 def _make_seed(
     server: Server, seed: dumps.SeedFile | None, plan: Plan, settings: Settings, progress: Progress
-) -> tuple[SeedFacts, str, list[str]]:
+) -> tuple[SeedFacts, str, int, list[str]]:
     """Fills the template database: from the dump, or by the base branch's own migrations; then the SQL file. Gives the role that
-    migrations run as, too.
+    migrations run as, too, and the first transaction that is younger than what the team made.
     """
     notes: list[str] = []
     if seed:
@@ -353,11 +354,15 @@ def _make_seed(
         identity = seeds.identity_of_texts([m.text for m in plan.base])
         _replay(server, plan.base, settings, progress)
         notes.append(_what_base_gave(plan))
-    role = settle(server, SEED, settings.role, superuser=settings.superuser)
+    if settings.role and not is_there(server, settings.role):
+        notes.append(f"The seed knows no role {settings.role}, which was created to run the migrations.")
+    role = settle(server, SEED, settings.role or (None if seed else MAKER), superuser=settings.superuser)
+    with server.connect("postgres") as admin:
+        since_xid = next_xid(admin)
     if settings.seed_sql:  # mostly a file of the repository: it has the rights of a migration
         with progress.step(f"run {settings.seed_sql}"):
             seeds.run_sql_file(server, SEED, Path(settings.seed_sql), role=role)
-    return seeds.finish(server, kind, identity, taken_at, progress), role, notes
+    return seeds.finish(server, kind, identity, taken_at, progress), role, since_xid, notes
 
 
 def _what_base_gave(plan: Plan) -> str:
@@ -414,6 +419,8 @@ def rehearse_all(
                 yield _skipped(migration)
                 continue
             earlier, held = snapshot, ledger.copy()
+            if is_shared(migration):
+                shadow.discard()  # what is in it may need a role that the migration drops
             with _explained(migration.path):
                 connection = session.for_file(migration)
                 rehearsal, snapshot = rehearse(migration, connection, lookout, earlier, ledger, limits, progress)
@@ -433,7 +440,7 @@ def _explained(path: str) -> Iterator[None]:
     except psycopg.Error as error:
         raise CloneError(
             f"The clone could not be looked at, before or after {path}.",
-            why=f"{type(error).__name__}: {without_values(str(error).strip())[-300:]}",
+            why=f"{type(error).__name__}: {message_of(error)}",
             advice="A migration can end sessions of its role, and hinder later ones (ALTER … SET, CONNECTION LIMIT).",
         ) from error
 

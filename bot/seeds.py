@@ -244,7 +244,7 @@ def _pg_restore(server: Server, seed: SeedFile) -> None:
     done = subprocess.run(
         [
             server.binaries.tool("pg_restore"),
-            *("--exit-on-error", "--no-tablespaces", "--no-subscriptions", "--no-publications"),
+            *("--exit-on-error", "--no-tablespaces", "--no-subscriptions"),
             *("--host", str(server.folder), "--username", MAKER, "--dbname", SEED),
             str(seed.path),
         ],

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
-from bot.applying import Applied, Limits, apply
+from bot.applying import Applied, Limits, apply, message_of
 from bot.clones import Clone, Provider
 from bot.clones.session import Session
 from bot.errors import CloneError
@@ -17,11 +17,11 @@ from bot.model import Migration, Outcome, Rehearsal, SqlError
 from bot.postgres.catalog import Snapshot, take_snapshot
 from bot.postgres.counts import Ledger
 from bot.progress import Progress
-from bot.words import count, size, without_values
+from bot.words import count, size
 
 # What all databases of a server have in common; a statement that makes it may stand in a string, too.
 _SHARED = re.compile(
-    r"\b(create|alter|drop)\s+(role|group|user(?!\s+mapping)|database|tablespace)\b|\breassign\s+owned\b", re.IGNORECASE
+    r"\b(create|alter|drop)\s+(role|group|user(?!\s+mapping)|database|tablespace)\b|\b(reassign|drop)\s+owned\b", re.IGNORECASE
 )
 _NOT_SUPPORTED = "0A000"
 _OUR_MACHINE = ("53100", "53200", "53400", "58030")  # disk_full, out_of_memory, configuration_limit_exceeded, io_error
@@ -148,6 +148,11 @@ class Shadow:
         return self._clone
 
 
+def is_shared(migration: Migration) -> bool:
+    """Whether it may change what the clones have in common."""
+    return _SHARED.search(migration.text) is not None
+
+
 def is_our_machines(error: SqlError) -> bool:
     """Whether an error says that this machine lacks something, which says nothing about a migration. Shared memory is what holds
     locks: one who takes so many is refused everywhere.
@@ -165,5 +170,5 @@ def not_tried(error: CloneError | psycopg.Error, line: int = 1) -> SqlError:
     if isinstance(error, CloneError):
         said, sqlstate = " ".join(filter(None, (error.what, error.why))), _NOT_SUPPORTED if isinstance(error, SharedError) else ""
     else:
-        said, sqlstate = without_values(str(error).strip())[-300:] or type(error).__name__, error.sqlstate or ""
+        said, sqlstate = message_of(error), error.sqlstate or ""
     return SqlError(sqlstate, said, line)

@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _IDENT_START = r"A-Za-z_\x80-\U0010ffff"
+# Between the pieces of one string: blanks with an end of line among them, and comments (quotecontinue in PostgreSQL's scan.l).
+_CONTINUED = r"(?:[ \t\f\v]|--[^\r\n]*+(?=[\r\n]))*+[\r\n](?:\s|--[^\r\n]*+(?=[\r\n]))*+"
 _SCAN = re.compile(
     rf"""
     (?P<comment>--[^\r\n]*)
   | (?P<block>/\*)
-  | (?P<string>[eE]'[^'\\]*+(?:(?:\\.|'')[^'\\]*+)*+'(?:[^\S\n]*+\n\s*+'[^'\\]*+(?:(?:\\.|'')[^'\\]*+)*+')*+
+  | (?P<string>[eE]'[^'\\]*+(?:(?:\\.|'')[^'\\]*+)*+'(?:{_CONTINUED}'[^'\\]*+(?:(?:\\.|'')[^'\\]*+)*+')*+
              | '[^']*+(?:''[^']*+)*+'
              | "[^"]*+(?:""[^"]*+)*+")
   | (?P<dollar>\$(?:[{_IDENT_START}][0-9{_IDENT_START}]*)?\$)

@@ -68,11 +68,13 @@ class EmbeddedProvider:
         superuser: bool = False,
         may_create: Set[str] = frozenset(),
         backstop_ms: int = 0,
+        since_xid: int = 0,
     ) -> None:
         self._server, self._seed, self._role = server, seed, role
         self._may_create = frozenset() if superuser else may_create  # a superuser needs nothing lent
         # In case that we, who end a migration in time, are there and can't.
         self._backstop = {"statement_timeout": str(backstop_ms), "idle_in_transaction_session_timeout": str(backstop_ms)}
+        self._since_xid = since_xid  # the first transaction that somebody else's file may have made in the seed; 0: none
         self._made = 0
         self._ours: set[int] = set()  # processes of the sessions opened here
         self._lenders: dict[str, Lender] = {}
@@ -85,12 +87,13 @@ class EmbeddedProvider:
         began = time.monotonic()
         with self._server.connect("postgres") as admin:
             try:
-                admin.execute(
-                    sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY").format(
-                        sql.Identifier(name), sql.Identifier(self._seed), sql.Identifier(MAKER)
+                with self._owners_remembered(admin):
+                    admin.execute(
+                        sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {} STRATEGY FILE_COPY").format(
+                            sql.Identifier(name), sql.Identifier(self._seed), sql.Identifier(MAKER)
+                        )
                     )
-                )
-                since_xid = next_xid(admin)
+                since_xid = self._since_xid or next_xid(admin)
             except psycopg.Error as error:
                 raise CloneError("The clone could not be made.", why=str(error).strip()) from error
         try:
@@ -100,6 +103,22 @@ class EmbeddedProvider:
             # server is thrown away when the run ends, and a finished report must not be lost over it.
             with suppress(psycopg.Error), self._server.connect("postgres") as admin:
                 admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    @contextmanager
+    def _owners_remembered(self, admin: psycopg.Connection) -> Iterator[None]:
+        """What the seed's objects have to do with roles is known to the server only while a clone inherits it: a migration may
+        drop a role that nothing in its own database needs any more, and nobody uses the seed.
+        """
+        kept, seed = sql.Identifier(f"owners of {self._seed}"), sql.Literal(self._seed)
+        its_own = sql.SQL("dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = {})").format(seed)
+        if admin.execute("SELECT pg_catalog.to_regclass(%s)", [kept.as_string(admin)]).fetchone() == (None,):
+            admin.execute(sql.SQL("CREATE TABLE {} AS SELECT * FROM pg_catalog.pg_shdepend WHERE {}").format(kept, its_own))
+        else:
+            admin.execute(sql.SQL("INSERT INTO pg_catalog.pg_shdepend SELECT * FROM {}").format(kept))
+        try:
+            yield
+        finally:
+            admin.execute(sql.SQL("DELETE FROM pg_catalog.pg_shdepend WHERE {}").format(its_own))
 
     def connect(self, clone: Clone) -> psycopg.Connection:
         """See Provider."""

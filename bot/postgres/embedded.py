@@ -10,7 +10,6 @@ not longer (see bot/postgres/roles.py).
 
 from __future__ import annotations
 
-import functools
 import os
 import secrets
 import shutil
@@ -29,6 +28,7 @@ from psycopg.conninfo import make_conninfo
 from bot.errors import ServerError
 from bot.held import held, make_folder
 from bot.postgres.binaries import Account, Binaries, cache_folder, prepared_folder, publish
+from bot.postgres.no_network import without_network
 
 _START_LIMIT_S = 60.0
 _LEFT = 0.75  # of the machine's memory may be one server process's
@@ -124,36 +124,17 @@ def embedded_server(binaries: Binaries) -> Iterator[Server]:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    options = account.popen_arguments()
-    alone = _without_network(account)
-    if alone:  # the account is changed last: to leave the network takes more rights
-        for name in ("user", "group", "extra_groups"):
-            options.pop(name, None)
+    leave = without_network()
+    options = account.popen_arguments() | ({"preexec_fn": leave} if leave else {})
     most_kb = int(_memory_bytes() * _LEFT) // 1024
     settings = _THROWN_AWAY | {"temp_file_limit": f"{_most_temporary_bytes(folder) // 1024}kB"}
-    with _running(binaries, folder, folder / "data", settings, options, alone, most_kb) as server:
-        yield _locked_up(replace(server, has_network=not alone))
+    with _running(binaries, folder, folder / "data", settings, options, most_kb) as server:
+        yield _locked_up(replace(server, has_network=leave is None))
 
 
 def _most_temporary_bytes(folder: Path) -> int:
     """What one session may write to temporary files."""
     return max(2**30, shutil.disk_usage(folder).free // 2)
-
-
-@functools.cache
-def _without_network(account: Account) -> tuple[str, ...]:
-    """The command before a command that has it run as an account and without a network; none where the platform forbids it (in a
-    container without the right to, on macOS).
-    """
-    unshare: tuple[str, ...] = ("unshare", "--user", "--map-current-user", "--net", "--")
-    if os.geteuid() == 0:
-        as_account = ("setpriv", f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups", "--")
-        unshare = ("unshare", "--net", "--", *as_account)
-    try:
-        tried = subprocess.run([*unshare, "true"], capture_output=True, check=False, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    return unshare if tried.returncode == 0 else ()
 
 
 def _locked_up(server: Server) -> Server:
@@ -230,12 +211,11 @@ def _running(
     data: Path,
     settings: Mapping[str, str],
     options: Mapping[str, Any],
-    before: Sequence[str] = (),
     most_kb: int | None = None,
 ) -> Iterator[Server]:
-    """A server whose socket and log are in `folder`, which is removed when it has stopped. `before`: a command before its own."""
+    """A server whose socket and log are in `folder`, which is removed when it has stopped."""
     _forget_clients_settings()
-    with held(folder, [*before, *_command(binaries, folder, data, settings)], options, most_kb=most_kb) as holder:
+    with held(folder, _command(binaries, folder, data, settings), options, most_kb=most_kb) as holder:
         server = Server(binaries, folder, Account.current())
         _wait_until_up(server, data, holder)
         yield server

@@ -25,11 +25,11 @@ SELECT r.rolname::text
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_roles AS r ON r.oid = c.relowner
-WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
                   WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')
 GROUP BY r.rolname
-ORDER BY pg_catalog.count(*) DESC, r.rolname
+ORDER BY pg_catalog.count(*) DESC, r.rolname <> 'postgres', r.rolname
 LIMIT 1
 """
 # Functions of extensions that are kept from the public, as dblink's that connects without a password. An extension that was
@@ -58,6 +58,28 @@ _SETTINGS = (
 )
 
 
+# What comes with PostgreSQL and gives no more than a look, or what the role has anyway; masters of hosted servers may grant it.
+_PREDEFINED = frozenset(
+    {"pg_read_all_data", "pg_write_all_data", "pg_monitor", "pg_read_all_settings", "pg_read_all_stats", "pg_stat_scan_tables"}
+    | {"pg_signal_backend", "pg_checkpoint", "pg_maintain", "pg_use_reserved_connections"}
+)
+_OTHERS = """
+SELECT r.rolname::text
+FROM pg_catalog.pg_roles AS r
+WHERE NOT r.rolsuper AND r.rolname !~ '^pg_' AND r.rolname <> %(role)s
+  AND (%(all)s OR EXISTS (SELECT FROM pg_catalog.pg_shdepend AS d
+                          JOIN pg_catalog.pg_database AS here ON here.oid = d.dbid
+                          WHERE here.datname = pg_catalog.current_database() AND d.deptype = 'o'
+                            AND d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = r.oid))
+"""
+
+
+def is_there(server: Server, role: str) -> bool:
+    """Whether there is a role of that name."""
+    with server.connect("postgres") as admin:
+        return admin.execute("SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", [role]).fetchone() is not None
+
+
 def may_make_seeds(server: Server) -> None:
     """Gives MAKER the rights of a superuser: to be called before a seed is made. A new server begins so."""
     with server.connect("postgres") as admin:
@@ -82,18 +104,21 @@ def settle(server: Server, seed: str, wanted: str | None = None, *, superuser: b
         admin.execute(sql.SQL("ALTER ROLE {} NOSUPERUSER").format(sql.Identifier(MAKER)))
         rights = "SUPERUSER LOGIN" if superuser else "LOGIN CREATEDB CREATEROLE BYPASSRLS"
         admin.execute(sql.SQL("ALTER ROLE {} {}").format(sql.Identifier(role), sql.SQL(rights)))
-        admin.execute(sql.SQL("GRANT pg_read_all_data TO {}").format(sql.Identifier(role)))
+        if role != MAKER:  # its views and functions go on reading and writing what they did
+            admin.execute(sql.SQL("GRANT pg_read_all_data, pg_write_all_data TO {}").format(sql.Identifier(MAKER)))
         for name in _SETTINGS:
             admin.execute(sql.SQL("GRANT SET ON PARAMETER {} TO {}").format(sql.Identifier(name), sql.Identifier(role)))
-        _make_member(admin, role)
+        for name in sorted(_PREDEFINED & there):
+            admin.execute(sql.SQL("GRANT {} TO {} WITH ADMIN OPTION").format(sql.Identifier(name), sql.Identifier(role)))
+        _make_member(admin, role, all_roles=server.binaries.major >= 16)
     return role
 
 
-def _make_member(admin: psycopg.Connection, role: str) -> None:
-    """Makes a role a member of all others that the seed brought, so that it may alter what they own and act in their name."""
-    others = admin.execute(
-        "SELECT rolname::text FROM pg_catalog.pg_roles WHERE NOT rolsuper AND rolname !~ '^pg_' AND rolname <> %s", [role]
-    ).fetchall()
+def _make_member(admin: psycopg.Connection, role: str, *, all_roles: bool) -> None:
+    """Makes a role a member of the others that own something in the seed, so that it may alter that and act in their name; and of
+    `all_roles`, where to alter, grant or drop one takes that (since 16).
+    """
+    others = admin.execute(_OTHERS, {"role": role, "all": all_roles}).fetchall()
     for (other,) in others:
         with suppress(psycopg.errors.InvalidGrantOperation):  # that one is a member of this one already
             grant = sql.SQL("GRANT {} TO {} WITH ADMIN OPTION")

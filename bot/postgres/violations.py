@@ -17,6 +17,7 @@ from psycopg.errors import IntegrityError, UndefinedColumn
 
 from bot.model import ConstraintChange
 from bot.postgres.catalog import Constraint, read_constraints
+from bot.postgres.sending import send
 
 _MAX_TABLES = 20
 _AS_WE_READ = "SET LOCAL search_path = pg_catalog; SET LOCAL client_encoding = UTF8; SET LOCAL jit = off"
@@ -247,7 +248,7 @@ def _refused_on_empty_tables(
             with connection.transaction(force_rollback=True):
                 connection.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
                 _empty(connection, emptied)
-                connection.execute(statement.encode())
+                send(connection, statement.encode())
                 connection.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
                 connection.execute(_AS_WE_READ)
                 now = read_constraints(connection)
@@ -285,7 +286,7 @@ def _counted_without(connection: psycopg.Connection, statement: str, constraint:
     with connection.transaction(force_rollback=True):
         connection.execute(f"SET LOCAL statement_timeout = {limit_ms:d}".encode())
         connection.execute(_drop(constraint))
-        connection.execute(statement.encode())
+        send(connection, statement.encode())
         return count_violations(connection, constraint, limit_ms=limit_ms)
 
 

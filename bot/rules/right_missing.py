@@ -5,14 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from bot.extensions import HARMLESS
 from bot.model import Finding, Rehearsal, Severity, SqlError
 from bot.rules.base import Policy, Rule
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 _A_SUPERUSERS = "it is a superuser's to do that"
+_LENT = (
+    "the extension {name} is created for a migration, but not in a DO, nor after functions, operators, casts or domains of the "
+    "same pull request, nor where the seed has event triggers; and where the server has a network, not if it connects to others"
+)
 # what PostgreSQL's message says -> which right is meant, where the message does not name it itself
 _RIGHTS = (
+    (rf'create extension "(?P<name>{"|".join(HARMLESS)})"', _LENT),
     (r'create extension "(?P<name>[^"]*)"', "the extension {name} is not marked trusted, so it is a superuser's to create it"),
+    (
+        r"system trigger",
+        "triggers of constraints are a superuser's: DISABLE TRIGGER USER, or SET session_replication_role = replica",
+    ),
     (r'grant role "(?P<name>[^"]*)"', "only members of {name} that have ADMIN OPTION may grant it"),
     (r"(?:create|alter|drop) role|(?:create|alter) superuser", _A_SUPERUSERS),
     (r'set (?:role|session authorization) "(?P<name>[^"]*)"', "only members of the role {name} may act as it"),

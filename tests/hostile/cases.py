@@ -256,6 +256,21 @@ CREATE EVENT TRIGGER note ON ddl_command_end EXECUTE FUNCTION note();
         ),
         # PostgreSQL takes one statement and no more; sent whole, as its tool would, the file is read before the setting is changed.
     ),
+    "puts a second statement behind the one that is lent rights, in a string that goes on behind a comment": Case(
+        (
+            "CREATE EXTENSION dblink",
+            "CREATE EXTENSION IF NOT EXISTS dblink VERSION E'1.2' -- c\n"
+            r"'\' '; COPY t TO PROGRAM $q$cat > <FOLDER>/rows$q$; --'",
+        ),
+        DENIED,
+    ),
+    "puts a second statement behind the one that is lent rights, in a string that goes on behind a carriage return": Case(
+        (
+            "CREATE EXTENSION dblink",
+            "CREATE EXTENSION IF NOT EXISTS dblink VERSION E'1.2'\r" + r"'\' '; COPY t TO PROGRAM $q$cat > <FOLDER>/rows$q$; --'",
+        ),
+        DENIED,
+    ),
     "creates an extension that is not harmless along with one that is": Case(
         "CREATE EXTENSION earthdistance CASCADE; CREATE EXTENSION file_fdw", DENIED
     ),

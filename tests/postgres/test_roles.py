@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,7 +13,7 @@ from bot.applying import Limits
 from bot.clones.embedded import EmbeddedProvider
 from bot.extensions import HARMLESS
 from bot.model import Migration, Outcome
-from bot.postgres.embedded import MAKER, SUPERUSER, Server, socket_of
+from bot.postgres.embedded import MAKER, SUPERUSER, Server
 from bot.postgres.roles import may_make_seeds, settle
 from bot.progress import Progress
 from bot.run import rehearse_all
@@ -47,8 +47,8 @@ def make_seed(server: Server) -> Iterator[MakeSeed]:
 
 
 MOST = """
-CREATE TABLE a (); CREATE TABLE b (); CREATE VIEW e AS TABLE a; CREATE TABLE c ();
-ALTER TABLE a OWNER TO roles_owner; ALTER TABLE b OWNER TO roles_owner; ALTER VIEW e OWNER TO roles_owner;
+CREATE TABLE a (); CREATE TABLE b (); CREATE TABLE e (); CREATE TABLE c ();
+ALTER TABLE a OWNER TO roles_owner; ALTER TABLE b OWNER TO roles_owner; ALTER TABLE e OWNER TO roles_owner;
 """
 # a seed, what the input `role` says, and the role
 WHO = {
@@ -112,6 +112,45 @@ def test_a_restored_seed_that_revokes_everything_can_be_read(stage: Stage) -> No
     assert [(t.rows_before, t.rows_after) for t in rehearsal.tables] == [(9, 8)]
 
 
+def test_a_role_is_dropped_that_only_the_seed_still_knows(stage: Stage) -> None:
+    """The seed and the clones are databases of one server, and roles belong to all of them."""
+    seed = (
+        "CREATE ROLE roles_old; CREATE TABLE t (id int); GRANT SELECT ON t TO roles_old; CREATE SCHEMA o AUTHORIZATION roles_old;"
+    )
+    texts = (
+        "ALTER TABLE t ADD a int;",
+        "REVOKE ALL ON t FROM roles_old; DROP SCHEMA o; DROP ROLE roles_old;",
+        "ALTER TABLE t ADD b int;",
+    )
+    migrations = tuple(
+        Migration(f"{n}.up.sql", str(n), "golang-migrate", text, "ALTER TABLE t DROP a;" if n == 1 else None, f"{n}.down.sql")
+        for n, text in enumerate(texts, 1)
+    )
+
+    rehearsals = stage.rehearse_migrations(seed, migrations)
+
+    assert [rehearsal.error for rehearsal in rehearsals] == [None, None, None]
+    assert rehearsals[0].down is not None
+    assert rehearsals[0].down.restored
+
+
+def test_who_made_the_seed_still_reads_what_its_views_read(server: Server, make_seed: MakeSeed) -> None:
+    seed = make_seed(MOST + "CREATE MATERIALIZED VIEW m AS TABLE a; CREATE VIEW v AS SELECT FROM a;")
+    provider = EmbeddedProvider(server, seed, role=settle(server, seed))
+
+    with provider.clone() as clone, provider.connect(clone) as connection:
+        connection.execute("REFRESH MATERIALIZED VIEW m; SELECT FROM v")
+
+
+def test_it_grants_what_hosted_servers_let_their_master_grant(server: Server, make_seed: MakeSeed) -> None:
+    seed = make_seed("CREATE TABLE a ()")
+    provider = EmbeddedProvider(server, seed, role=settle(server, seed))
+
+    with provider.clone() as clone, provider.connect(clone) as connection:
+        connection.execute("CREATE ROLE roles_new IN ROLE pg_signal_backend; GRANT pg_monitor, pg_read_all_data TO roles_new")
+        connection.execute("DROP ROLE roles_new; CHECKPOINT" if server.binaries.major > 15 else "DROP ROLE roles_new")
+
+
 # ── Kept out ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -120,13 +159,17 @@ def test_the_superuser_needs_a_password(server: Server) -> None:
         psycopg.connect(host=str(server.folder), user=SUPERUSER, dbname="postgres")
 
 
-def test_the_server_has_no_network(server: Server) -> None:
+def test_the_server_has_no_network(server: Server, make_seed: MakeSeed) -> None:
     if server.has_network:
         pytest.skip("this platform does not let us take a process's network away")
-    assert socket_of(server.folder / "data")
-    pid = (server.folder / "data" / "postmaster.pid").read_text().split()[0]
+    with socket.create_server(("127.0.0.1", 0)) as listener, server.connect(make_seed("CREATE EXTENSION dblink")) as admin:
+        port = listener.getsockname()[1]
 
-    assert Path(f"/proc/{pid}/ns/net").stat().st_ino != Path("/proc/self/ns/net").stat().st_ino
+        with pytest.raises(psycopg.Error, match="could not establish connection"):
+            admin.execute(f"SELECT dblink_connect('x', 'host=127.0.0.1 port={port} password=x')")
+        listener.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 def test_functions_that_an_extension_keeps_from_the_public_are_kept_from_the_role(server: Server, make_seed: MakeSeed) -> None:
