@@ -15,6 +15,7 @@ from bot.layouts.base import grandparent, is_expectation
 from bot.layouts.plain import PLAIN
 from bot.model import FileChange, FileStatus, HistoryProblem, Migration, Plan
 from bot.sql import BOM, split
+from bot.words import name as quoted
 from bot.words import size
 
 Read = Callable[[str], bytes]
@@ -452,7 +453,9 @@ def _changed_later(near: Sequence[FileChange], before: _Names, new: Set[str], la
         if change.status in said:
             yield HistoryProblem(change.path, said[change.status])
         elif change.status is FileStatus.RENAMED and layout.kept(PurePosixPath(change.path).stem) is None:
-            yield HistoryProblem(change.path, f"was on the base branch as {change.old_path}: its tool will run it again")
+            yield HistoryProblem(
+                change.path, f"was on the base branch as {quoted(change.old_path or change.path)}: its tool will run it again"
+            )
 
 
 def _never_run(chosen: _Chosen, near: Sequence[FileChange], new: Set[str], names: _Names) -> Iterator[HistoryProblem]:
@@ -466,10 +469,10 @@ def _never_run(chosen: _Chosen, near: Sequence[FileChange], new: Set[str], names
         elif name and name.part is Part.BASELINE:
             yield HistoryProblem(path, f"is a baseline, which {layout.tool} runs on new databases only: it is not rehearsed")
         elif path in names.unlisted and layout.index:
-            yield HistoryProblem(path, f"is not in {layout.index.file}: {layout.tool} does not run it")
+            yield HistoryProblem(path, f"is not in `{layout.index.file}`: {layout.tool} does not run it")
         elif _is_misnamed(PurePosixPath(path), layout, holding, chosen.roots):
             yield HistoryProblem(
-                path, f"is not named as {layout.tool} names migrations, as in {layout.example}: it would never be run"
+                path, f"is not named as {layout.tool} names migrations, as in `{layout.example}`: it would never be run"
             )
 
 
@@ -489,7 +492,7 @@ def _out_of_order(layout: Layout, ups: Sequence[str], old: Sequence[str], names:
     newest = max(versions, key=lambda path: (names.age[path], path))
     for path in ups:
         if names.of[path].part is Part.UP and names.age[path] < names.age[newest]:
-            yield HistoryProblem(path, f"comes before {newest}, which the base branch has: {layout.late}")
+            yield HistoryProblem(path, f"comes before {quoted(newest)}, which the base branch has: {layout.late}")
 
 
 def _with_one_version(layout: Layout, ups: Sequence[str], names: _Names) -> Iterator[HistoryProblem]:
@@ -502,4 +505,4 @@ def _with_one_version(layout: Layout, ups: Sequence[str], names: _Names) -> Iter
             continue
         other = first.setdefault((layout.root(PurePosixPath(path)), name.identity), path)
         if other != path and path in mine:
-            yield HistoryProblem(path, f"has the same version as {other}: {layout.tool} {layout.twice}")
+            yield HistoryProblem(path, f"has the same version as {quoted(other)}: {layout.tool} {layout.twice}")
