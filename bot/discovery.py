@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bot.errors import MigrationFileError
-from bot.layouts import LAYOUTS, Layout, Name, Part, detect, named
+from bot.layouts import LAYOUTS, Layout, Name, Part, detect, named, with_folders
 from bot.layouts.base import grandparent, is_expectation
 from bot.layouts.plain import PLAIN
 from bot.model import FileChange, FileStatus, HistoryProblem, Migration, Plan
@@ -265,12 +265,11 @@ def _follow_index(
 def _chosen_for(near: Sequence[FileChange], head: _Tree, base: _Tree, layout: str | None, *, told: bool) -> list[_Chosen]:
     """The layouts of the folders in which something was changed. A folder has one tool; its files at the base say which, too."""
     chosen: dict[str, _Chosen] = {}
+    there, old = with_folders(head.paths | base.paths), _sql_files(base.paths if near else ())
     for folder, changes in _by_folder(near).items():
-        beside = _beside(folder, base.paths)
+        beside = sorted({*old.get(str(folder), ()), *old.get(f"{folder}/*", ()), *old.get(f"{folder.parent}/*", ())})
         texts = dict.fromkeys(beside, "") | {c.path: _telling_text(c, head, base) for c in changes}
-        found = (
-            (named(layout), "as told") if layout else _detected(folder, texts, beside, head.paths | base.paths, base, told=told)
-        )
+        found = (named(layout), "as told") if layout else _detected(folder, texts, beside, there, base, told=told)
         if found is None:
             continue
         one = chosen.setdefault(found[0].name, _Chosen(*found))
@@ -298,16 +297,16 @@ def _by_folder(near: Sequence[FileChange]) -> dict[PurePosixPath, list[FileChang
     return found
 
 
-def _beside(folder: PurePosixPath, paths: Set[str]) -> list[str]:
-    """The SQL files of a folder, and those in or beside it where each migration has a folder of its own, by name."""
-    near, above, found = str(folder), str(folder.parent), []
+def _sql_files(paths: Iterable[str]) -> dict[str, list[str]]:
+    """SQL files by their folder, and those of folders that hold one migration each by the pattern of these: `db/*`."""
+    found: dict[str, list[str]] = {}
     for path in paths:
         parent, _, name = path.rpartition("/")
-        if ((parent or ".") == near and name.endswith(".sql")) or (
-            name in _ONE_EACH and (parent.rpartition("/")[0] or ".") in (near, above)
-        ):
-            found.append(path)
-    return sorted(path for path in found if not is_expectation(PurePosixPath(path)))
+        if name.endswith(".sql") and not is_expectation(PurePosixPath(path)):
+            found.setdefault(parent or ".", []).append(path)
+            if name in _ONE_EACH:
+                found.setdefault(f"{parent.rpartition('/')[0] or '.'}/*", []).append(path)
+    return found
 
 
 def _telling_text(change: FileChange, head: _Tree, base: _Tree) -> str:
@@ -385,10 +384,10 @@ def _migration(path: str, layout: Layout, names: _Names, tree: _Tree) -> Migrati
     whole = decode(path, tree.read(path))
     if layout.strips_bom:
         whole = whole.removeprefix(BOM)
-    remark = _remark(pure, layout, tree)
+    name = names.of.get(path)
+    remark = _remark(pure, layout, tree) if name else ""
     text = remark + layout.up(whole)
     _refuse_what_is_not_sql(path, text, layout)
-    name = names.of.get(path)
     down_path = names.downs.get((layout.root(pure), name.identity)) if name else None
     down = layout.down(whole)
     if down is None and down_path:
@@ -423,7 +422,7 @@ def _refuse_what_is_not_sql(path: str, text: str, layout: Layout) -> None:
 
 
 def _detect_or_plain(texts: Mapping[str, str], there: Set[str]) -> _Chosen:
-    found = detect(texts.items(), there)
+    found = detect(texts.items(), with_folders(there))
     return _Chosen(*found) if found else _Chosen(PLAIN, "SQL files in the order given")
 
 

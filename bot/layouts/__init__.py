@@ -32,7 +32,7 @@ LAYOUTS: tuple[Layout, ...] = (
     RAILS, PLAIN,
 )  # fmt: skip
 
-__all__ = ["LAYOUTS", "Layout", "Name", "Part", "detect", "named"]
+__all__ = ["LAYOUTS", "Layout", "Name", "Part", "detect", "named", "with_folders"]
 
 
 def named(name: str) -> Layout:
@@ -52,7 +52,7 @@ def detect(files: Iterable[tuple[str, str]], there: Set[str] = frozenset()) -> t
     """Takes (path, text) of migration files of one folder to the layout they are of, and why; None if none fits.
 
     One file decides by the most telling evidence in it; with several files the most telling one decides, as a folder has
-    one tool. What stands beside them is evidence too: `there` are all files of the repository.
+    one tool. What lies beside them is evidence too: `there` are all files and folders of the repository.
     """
     best: tuple[int, Layout, str] | None = None
     marked = functools.cache(lambda rank, root: _marked(LAYOUTS[rank], root, there))
@@ -72,9 +72,15 @@ def _marked(layout: Layout, root: PurePosixPath, there: Set[str]) -> str | None:
     """What lies in or above the history's folder that only this tool has there."""
     places = [root / mark for mark in layout.marks]
     places += [folder / mark for folder in (root, *root.parents) for mark in layout.marks_above]
-    folders = {mark.rstrip("/") for mark in (*layout.marks, *layout.marks_above) if mark.endswith("/")}
-    for place in places:
-        found = str(place)
-        if found in there or (place.name in folders and any(name.startswith(f"{found}/") for name in there)):
-            return f"{found} is there"
-    return None
+    return next((f"{place} is there" for place in places if str(place) in there), None)
+
+
+def with_folders(paths: Iterable[str]) -> set[str]:
+    """Files, and the folders that they lie in."""
+    found: set[str] = set()
+    for path in paths:
+        place = path
+        while place and place not in found:
+            found.add(place)
+            place = place.rpartition("/")[0]
+    return found

@@ -108,7 +108,7 @@ class Layout:
     - `together`: whether it runs all pending files in one transaction;
     - `strips_bom`: whether the tool drops a byte order mark before it sends the file;
     - `root`: path -> the folder that holds the history;
-    - `marks`: files (folders end in `/`) in the history's folder that only this tool has there; `marks_above`: in it or above it;
+    - `marks`: files or folders in the history's folder that only this tool has there; `marks_above`: in it or above it;
     - `index`, `beside`: other files that tell more of the migrations;
     - `only_named_so`: whether a folder of such names holds nothing else, so that a file with another name is a mistake;
     - `kept`: version -> the version whose earlier text it keeps, where the tool keeps such copies;

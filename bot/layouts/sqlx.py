@@ -52,7 +52,7 @@ SQLX = Layout(
     evidence=_evidence,
     transaction=_transaction,
     history=HistoryTable("_sqlx_migrations", "version"),
-    marks_above=(".sqlx/",),
+    marks_above=(".sqlx",),
     late="a database that has that one runs this after it",
     twice="fails on the second, whose version it has recorded with another checksum",
 )

@@ -184,6 +184,11 @@ def layouts_read(text: str) -> None:
     for layout in LAYOUTS:
         layout.up(text), layout.down(text)
         layout.evidence(PurePosixPath("1_a.sql"), text)
+        layout.skips(text)
+        if layout.beside:
+            layout.beside.remark(text)
+        if layout.index:
+            layout.index.read(text)
         if layout.placeholder:
             layout.placeholder.search(text)
         try:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import UsageError
-from bot.layouts import LAYOUTS, Layout, Part, detect, named
+from bot.layouts import LAYOUTS, Layout, Part, detect, named, with_folders
 from bot.layouts.base import Entry, ToolRefusal
 from bot.model import Transaction
 from bot.sql import split
@@ -116,7 +116,7 @@ MARKED = {
 def test_detected_by_what_lies_beside(files: tuple[str, str], told: tuple[str, str]) -> None:
     migration, mark = files
 
-    found = detect([(migration, "SELECT 1;")], {migration, mark})
+    found = detect([(migration, "SELECT 1;")], with_folders([migration, mark]))
 
     assert found is not None
     assert (found[0].name, told[1] in found[1]) == (told[0], True), found[1]
