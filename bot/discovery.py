@@ -158,7 +158,7 @@ def _plan_of(chosen: _Chosen, near: Sequence[FileChange], head: _Tree, base: _Tr
         *_changed_later(near, before, new, layout),
         *_never_run(chosen, near, new, names),
         *(HistoryProblem(path, f"{why}: it is not rehearsed") for path, why in skipped.items()),
-        *_out_of_order(layout, ups, [path for path in old if path in names.of], names),
+        *_out_of_order(layout, ups, [path for path in old if path in names.of], names, head),
         *_with_one_version(layout, ups, names),
     ]
     return Plan(
@@ -385,23 +385,25 @@ def _migration(path: str, layout: Layout, names: _Names, tree: _Tree) -> Migrati
     if layout.strips_bom:
         whole = whole.removeprefix(BOM)
     name = names.of.get(path)
-    remark = _remark(pure, layout, tree) if name else ""
+    settings = _settings(pure, layout, tree) if name else ""
+    remark = settings + (name.remark if name else "")
     text = remark + layout.up(whole)
     _refuse_what_is_not_sql(path, text, layout)
     down_path = names.downs.get((layout.root(pure), name.identity)) if name else None
     down = layout.down(whole)
-    if down is None and down_path:
-        down = decode(down_path, tree.read(down_path))
-    down = None if down is None else remark + down
+    if down is not None:
+        down = remark + down
+    elif down_path:
+        down = settings + names.of[down_path].remark + decode(down_path, tree.read(down_path))
     return Migration(path, name.version if name else pure.stem, layout.name, text, down, down_path)
 
 
-def _remark(path: PurePosixPath, layout: Layout, tree: _Tree) -> str:
+def _settings(path: PurePosixPath, layout: Layout, tree: _Tree) -> str:
     """What the settings beside a migration say of how it is sent, as a comment."""
-    settings = str(layout.beside.path(path)) if layout.beside else ""
-    if not layout.beside or settings not in tree.paths:
+    beside = str(layout.beside.path(path)) if layout.beside else ""
+    if not layout.beside or beside not in tree.paths:
         return ""
-    return layout.beside.remark(tree.read(settings).decode("utf-8", errors="replace"))
+    return layout.beside.remark(tree.read(beside).decode("utf-8", errors="replace"))
 
 
 def _refuse_what_is_not_sql(path: str, text: str, layout: Layout) -> None:
@@ -483,14 +485,13 @@ def _is_misnamed(path: PurePosixPath, layout: Layout, holding: Set[PurePosixPath
     return path.parent in holding or (layout.root is grandparent and {path.parent, path.parent.parent} & roots != set())
 
 
-def _out_of_order(layout: Layout, ups: Sequence[str], old: Sequence[str], names: _Names) -> Iterator[HistoryProblem]:
-    """New migrations that the tool puts before the newest that the base branch has."""
-    versions = [path for path in old if names.of[path].part is Part.UP]
-    if not versions:
-        return
-    newest = max(versions, key=lambda path: (names.age[path], path))
-    for path in ups:
-        if names.of[path].part is Part.UP and names.age[path] < names.age[newest]:
+def _out_of_order(layout: Layout, ups: Sequence[str], old: Sequence[str], names: _Names, head: _Tree) -> Iterator[HistoryProblem]:
+    """New migrations that the tool puts before the newest that the base branch has, of those that it runs."""
+    versions = sorted((path for path in old if names.of[path].part is Part.UP), key=lambda path: (names.age[path], path))
+    late = [path for path in ups if names.of[path].part is Part.UP and versions and names.age[path] < names.age[versions[-1]]]
+    newest = next((path for path in reversed(versions) if late and not _skipped(path, layout, head)), None)
+    for path in late:
+        if newest and names.age[path] < names.age[newest]:
             yield HistoryProblem(path, f"comes before {quoted(newest)}, which the base branch has: {layout.late}")
 
 

@@ -42,8 +42,9 @@ class Part(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Name:
     """What a path tells. `order` sorts as the tool sorts; `version` is how the tool writes it, `key` what it compares (1.0 is
-    1). `specific`: written for PostgreSQL, so that the file for all databases with the same version gives way. No file's name
-    is longer than 255 bytes, so a number in it has no more digits: Python would not read thousands of them.
+    1). `remark`: what the name says of how the file is sent, as `Beside` has it. `specific`: written for PostgreSQL, so that
+    the file for all databases with the same version gives way. No file's name is longer than 255 bytes, so a number in it has
+    no more digits: Python would not read thousands of them.
     """
 
     version: str
@@ -51,6 +52,7 @@ class Name:
     part: Part = Part.UP
     key: object = None
     specific: bool = False
+    remark: str = ""
 
     @property
     def identity(self) -> object:

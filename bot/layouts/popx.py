@@ -17,6 +17,7 @@ from bot.sql import Script
 _FILE = re.compile(
     r"(?P<version>[0-9]{1,255})_[^.]+(?:\.(?P<dialect>[a-z0-9]+))?(?P<outside>\.autocommit)?\.(?P<part>up|down)\.(?P<kind>sql|fizz)"
 )
+_REMARK = "/* autocommit */ "
 _OURS = ("postgres", "postgresql", "pg")
 _OTHERS = ("cockroach", "cockroachdb", "crdb", "mysql", "mariadb", "sqlite", "sqlite3")
 
@@ -26,7 +27,8 @@ def _parse(path: PurePosixPath) -> Name | None:
     if not found or found["dialect"] not in (None, *_OURS, *_OTHERS):
         return None
     part = Part.CODE if found["kind"] == "fizz" else Part.OTHER if found["dialect"] in _OTHERS else Part(found["part"])
-    return Name(found["version"], (found["version"], path.name), part, specific=found["dialect"] in _OURS)
+    remark = _REMARK if found["outside"] else ""
+    return Name(found["version"], (found["version"], path.name), part, specific=found["dialect"] in _OURS, remark=remark)
 
 
 def _evidence(path: PurePosixPath, _text: str) -> str | None:
@@ -34,8 +36,8 @@ def _evidence(path: PurePosixPath, _text: str) -> str | None:
     return f"{path.name} names a dialect" if name and (name.specific or name.part is Part.OTHER) else None
 
 
-def _transaction(_text: str, _script: Script) -> Transaction:
-    return Transaction.SINGLE
+def _transaction(text: str, _script: Script) -> Transaction:
+    return Transaction.IMPLICIT if text.startswith(_REMARK) else Transaction.SINGLE
 
 
 POPX = Layout(

@@ -9,8 +9,10 @@ import pytest
 
 from bot.discovery import decode, plan_changes, plan_files
 from bot.errors import MigrationFileError
-from bot.layouts import LAYOUTS, Layout
+from bot.layouts import LAYOUTS, Layout, named
 from bot.model import FileChange, FileStatus, Plan
+from bot.sql import split
+from tests.histories import HISTORIES
 
 A, M, D, R = FileStatus.ADDED, FileStatus.MODIFIED, FileStatus.REMOVED, FileStatus.RENAMED
 
@@ -544,3 +546,46 @@ def test_named_files_stand_on_what_their_plan_has_before() -> None:
     found = plan_files(["deploy/orders.sql"], list(texts), texts.__getitem__, None)
 
     assert paths(found) == (["deploy/orders.sql"], ["deploy/users.sql"])
+
+
+# ── A history of each layout ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_there_is_a_history_of_each_layout() -> None:
+    assert [*HISTORIES] == [layout.name for layout in LAYOUTS if not layout.refused]
+
+
+@pytest.mark.parametrize("layout", HISTORIES)
+def test_a_history_is_detected_ordered_and_sent_as_its_tool_does(layout: str) -> None:
+    history = HISTORIES[layout]
+
+    found = folder_plan(dict(sorted(history.files.items())))
+
+    assert found.reason.startswith(f"{layout}: ")
+    assert {m.layout for m in found.migrations} == {layout}
+    sent = {m.path: named(layout).transaction(m.text, split(m.text)) for m in found.migrations}
+    assert [*sent.items()] == [*history.migrations.items()]
+    assert tuple(m.path for m in found.migrations if m.down is not None) == history.with_down
+
+
+@pytest.mark.parametrize("layout", HISTORIES)
+def test_the_last_of_a_history_stands_on_the_others(layout: str) -> None:
+    history = HISTORIES[layout]
+    *before, last = history.migrations
+    base = {path: text for path, text in history.files.items() if path != last}
+
+    found = folder_plan({last: history.files[last]}, base)
+
+    assert paths(found) == ([last], before)
+    assert found.problems == ()
+    assert {m.layout for m in (*found.migrations, *found.base)} == {layout}
+
+
+@pytest.mark.parametrize("layout", HISTORIES)
+def test_a_told_layout_needs_no_evidence(layout: str) -> None:
+    history = HISTORIES[layout]
+
+    found = folder_plan(dict(sorted(history.files.items())), layout=layout)
+
+    assert [m.path for m in found.migrations] == [*history.migrations]
+    assert found.reason.startswith(f"{layout}: as told")

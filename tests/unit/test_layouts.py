@@ -281,6 +281,7 @@ TRANSACTIONS = {
     ("atlas", "-- atlas:txmode none\n\n" + CONCURRENTLY): Transaction.NONE,
     ("atlas", "-- atlas:txmode none\n" + CONCURRENTLY): Transaction.SINGLE,  # of the statement, as no empty line follows
     ("popx", CONCURRENTLY): Transaction.SINGLE,
+    ("popx", "/* autocommit */ " + CONCURRENTLY): Transaction.IMPLICIT,  # of 1_a.postgres.autocommit.up.sql
 }
 
 
