@@ -217,8 +217,9 @@ def _refuse_code(layout: Layout, paths: Iterable[str]) -> None:
 def _names(chosen: _Chosen, tree: _Tree) -> _Names:
     layout = chosen.layout
     found: dict[str, Name] = {}
+    within = tuple("" if str(root) == "." else f"{root}/" for root in chosen.roots)
     for path in tree.paths:
-        name = layout.parse(PurePosixPath(path))
+        name = layout.parse(PurePosixPath(path)) if path.startswith(within) else None
         if name and layout.root(PurePosixPath(path)) in chosen.roots:
             found[path] = name
     found = _without_what_gives_way(found, layout)

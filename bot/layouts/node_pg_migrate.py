@@ -73,5 +73,5 @@ NODE_PG_MIGRATE = Layout(
     up=_up,
     down=_down,
     history=HistoryTable("pgmigrations", "name"),
-    late="a database that has that one refuses to run anything, unless its order is not to be checked",
+    late="a database that has that one refuses to run anything, unless the order is not to be checked",
 )

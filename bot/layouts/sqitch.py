@@ -4,7 +4,8 @@ a check.
 Each script is run by psql on a connection of its own, outside any transaction but those that it begins itself. A line of the
 plan begins with the change's name; `%` begins a pragma, `#` a comment, `@` a tag of the change before it (sqitchchanges(5)). A
 change that was reworked stands in the plan twice, and the script of the earlier one is kept as `{change}@{tag}.sql`, with the
-tag that came next. sqitch deploys what stands in the plan after the last change that it has deployed.
+tag that came next. A change's id is made of those before it too, so that a change put before a deployed one makes sqitch refuse
+(github.com/sqitchers/sqitch/issues/269).
 """
 
 from __future__ import annotations
@@ -83,5 +84,5 @@ SQITCH = Layout(
     marks=("sqitch.plan",),
     index=Index("sqitch.plan", _listed),
     kept=_kept,
-    late="a database that has that one never deploys this, without a word, as sqitch goes on after its last change",
+    late="a database that has that one refuses this (Cannot find change), as a change's id holds all before it",
 )

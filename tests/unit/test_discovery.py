@@ -314,14 +314,14 @@ def test_what_the_plan_does_not_list_is_not_run() -> None:
     assert said(found) == {"deploy/lost.sql": "is not in `sqitch.plan`: sqitch does not run it"}
 
 
-def test_a_change_put_before_others_in_the_plan_is_never_deployed() -> None:
+def test_a_change_put_before_others_in_the_plan_is_refused() -> None:
     plan = SQITCH["sqitch.plan"].replace("orders", "early 2024-01-02T00:00:00Z A <a@b>\norders", 1)
 
     found = folder_plan({"sqitch.plan": plan, "deploy/early.sql": "SELECT 1;"}, SQITCH)
 
     assert paths(found)[0] == ["deploy/early.sql"]
     assert "comes before `deploy/orders.sql`" in said(found)["deploy/early.sql"]
-    assert "never deploys this" in said(found)["deploy/early.sql"]
+    assert "refuses this" in said(found)["deploy/early.sql"]
 
 
 def test_a_reworked_change_is_run_and_its_kept_copy_is_not() -> None:
