@@ -24,8 +24,6 @@ _MOST_BYTES = 32 * 2**20  # of one file
 # Without `migrations`, numbered SQL files count as migrations only where a folder's name says so: a repository is full of
 # SQL files that no tool runs. Layouts whose files are unmistakable need no such folder.
 _FOLDER = re.compile(r"migrat|schema|deploy|upgrade|changes|versions|^db$|^sql$|^ddl$", re.IGNORECASE)
-
-
 # What tools write beside migrations and never run.
 _WRITTEN = ("schema.sql", "structure.sql")
 _ONE_EACH = ("migration.sql", "up.sql")  # in a folder for each migration
@@ -199,7 +197,7 @@ def _has_other_mode_only(change: FileChange, names: _Names, head: _Tree, base: _
 
 
 def _skipped(path: str, layout: Layout, tree: _Tree) -> str | None:
-    return layout.skips(tree.read(path).decode("utf-8", errors="replace"))
+    return layout.skips(tree.read(path).decode("utf-8", errors="replace")) if layout.skips else None
 
 
 def _refuse_code(layout: Layout, paths: Iterable[str]) -> None:

@@ -139,7 +139,7 @@ class Layout:
     beside: Beside | None = None
     only_named_so: bool = True
     kept: Callable[[str], str | None] = lambda _version: None
-    skips: Callable[[str], str | None] = lambda _text: None
+    skips: Callable[[str], str | None] | None = None
     late: str = "a database that has that one runs this after it, if at all"
     twice: str = "can record only one of them"
     refused: tuple[str, str] | None = None

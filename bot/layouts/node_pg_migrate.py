@@ -15,6 +15,7 @@ from bot.layouts.base import HistoryTable, Layout, Name, Part, is_expectation, l
 
 _UP = re.compile(r"\s*+--[\s-]*+up\s+migration", re.IGNORECASE)
 _DOWN = re.compile(r"\s*+--[\s-]*+down\s+migration", re.IGNORECASE)
+_TEMPLATE = re.compile(rf"{_UP.pattern}[\s-]*+$", re.IGNORECASE)
 _FOR_THE_FILE = re.compile(r"--\s*rehearsal:", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,255}")
 _CODE = (".js", ".ts", ".mjs", ".cjs", ".mts", ".cts")
@@ -43,7 +44,7 @@ def _stamp(prefix: str) -> int:
 
 def _evidence(path: PurePosixPath, text: str) -> str | None:
     name = _parse(path)
-    if name and name.part is Part.UP and any(_UP.match(line) for line in text.split("\n")):
+    if name and name.part is Part.UP and any(_TEMPLATE.match(line) for line in text.split("\n")):
         return f"{path.name} has a line -- Up Migration"
     return None
 

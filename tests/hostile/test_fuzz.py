@@ -184,7 +184,8 @@ def layouts_read(text: str) -> None:
     for layout in LAYOUTS:
         layout.up(text), layout.down(text)
         layout.evidence(PurePosixPath("1_a.sql"), text)
-        layout.skips(text)
+        if layout.skips:
+            layout.skips(text)
         if layout.beside:
             layout.beside.remark(text)
         if layout.index:

@@ -130,6 +130,7 @@ TEMPLATES = {
     "-- a comment\n-- no-transaction\nSELECT 1;": "plain",
     "-- atlas:nolint\nSELECT 1;": "plain",  # of one statement: nothing about the file
     "---- UP  MIGRATION\nSELECT 1;": "node-pg-migrate",
+    "-- Up migration: adds a column\nSELECT 1;": "plain",  # anybody's comment, though node-pg-migrate would begin there too
 }
 
 
@@ -317,6 +318,7 @@ def test_dbmate_refuses_a_file_without_its_marks(text: str, line: int) -> None:
 
 def test_atlas_tells_a_checkpoint_by_its_head() -> None:
     skips = named("atlas").skips
+    assert skips is not None
 
     assert skips("-- atlas:checkpoint\n\nCREATE TABLE t ();") is not None
     assert skips("-- atlas:checkpoint v1\n\nCREATE TABLE t ();") is not None
