@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import psycopg
@@ -247,7 +247,9 @@ def _run_statement(run: Run, statement: Statement, stopped: Stopped) -> None:
         if alone:
             run.begin()
         run.watch.begin(began_ms, statement.line, statement.sql)
-        with _rights(run, statement):
+        if created_by(statement) in run.limits.guard.may_create:
+            tag, rows = _execute_alone(run, statement)
+        else:
             tag, rows = _execute(run.connection, statement)
         duration_ms = run.now_ms() - began_ms
         with run.looking():
@@ -261,10 +263,7 @@ def _run_statement(run: Run, statement: Statement, stopped: Stopped) -> None:
         # What runs outside a transaction may leave something though it fails: an invalid index, what it committed before.
         run.committed = run.committed or run.status() is TransactionStatus.IDLE
         _record_failure(run, statement, error, began_ms, stopped)
-        if guarded:
-            run.connection.execute("ROLLBACK TO SAVEPOINT rehearsal")
-        elif alone:
-            _end_everything(run.connection)
+        _back_to_before(run, guarded=guarded, alone=alone)
         raise _explained(run, statement, error) from error
     facts = _as_implied(run, statement, facts)
     _note_block(run, statement)
@@ -273,10 +272,11 @@ def _run_statement(run: Run, statement: Statement, stopped: Stopped) -> None:
         run.transaction_over(committed=tag != "ROLLBACK")
 
 
-def _rights(run: Run, statement: Statement) -> AbstractContextManager[None]:
-    """What a statement needs that may be lent to it."""
-    guard = run.limits.guard
-    return guard.lend(run.connection) if created_by(statement) in guard.may_create else nullcontext()
+def _execute_alone(run: Run, statement: Statement) -> tuple[str, None]:
+    """Executes a statement with rights that are lent to it. It is sent so that PostgreSQL takes one statement and no more."""
+    with run.limits.guard.lend(run.connection):
+        cursor = run.connection.execute(statement.sql.encode(), binary=True)
+        return cursor.statusmessage or "", None
 
 
 def _as_implied(run: Run, statement: Statement, facts: Facts) -> Facts:
@@ -338,6 +338,19 @@ def _explained(run: Run, statement: Statement, error: psycopg.Error) -> Migratio
     with run.looking():
         in_the_way = diagnose(run.connection, statement.sql, error, line=said.line, limit_ms=run.limits.count_ms)
     return MigrationFailed(said, in_the_way)
+
+
+def _back_to_before(run: Run, *, guarded: bool, alone: bool) -> None:
+    """After a statement that failed. Raises MigrationFailed if its session has just been ended, too."""
+    try:
+        if guarded:
+            run.connection.execute("ROLLBACK TO SAVEPOINT rehearsal")
+        elif alone:
+            _end_everything(run.connection)
+    except psycopg.OperationalError as error:
+        said = run.results[-1].error
+        assert said is not None  # noqa: S101  recorded just before
+        raise MigrationFailed(said) from error
 
 
 def _check_deferred(run: Run, line: int) -> None:
@@ -430,7 +443,7 @@ def _sql_error(error: psycopg.Error, statement: Statement, stopped: Stopped) -> 
         message = f"stopped: {stopped.why}"
     elif statement.sql.startswith(BOM):
         hint = "The file begins with a byte order mark, which its tool sends to the server. Save it as UTF-8 without one."
-    return SqlError(error.sqlstate or "", message, line, error.diag.message_detail, hint)
+    return SqlError(error.sqlstate or "", message, line, error.diag.message_detail, hint, raised=is_raised(error.diag))
 
 
 def message_of(error: psycopg.Error, sql: str = "") -> str:
@@ -457,7 +470,7 @@ def _end_everything(connection: psycopg.Connection) -> None:
     """Leaves whatever transaction is open, and makes the connection's row counters known to the observer."""
     if connection.closed:
         return
-    if connection.info.transaction_status is not TransactionStatus.IDLE:
-        connection.rollback()
-    with suppress(psycopg.Error):
+    with suppress(psycopg.OperationalError):  # it has just been ended
+        if connection.info.transaction_status is not TransactionStatus.IDLE:
+            connection.rollback()
         connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")

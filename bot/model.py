@@ -123,13 +123,16 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class SqlError:
-    """A failed statement: `line` is in the file, and points at the place PostgreSQL names, else at the statement."""
+    """A failed statement: `line` is in the file, and points at the place PostgreSQL names, else at the statement. `raised`: a
+    RAISE of somebody's own says it, which may bear any SQLSTATE.
+    """
 
     sqlstate: str
     message: str
     line: int
     detail: str | None = None  # may hold row values: shown only if the settings allow it
     hint: str | None = None
+    raised: bool = False
 
 
 @dataclass(frozen=True, slots=True)

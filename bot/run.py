@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -407,27 +407,35 @@ def rehearse_all(
         if known:
             with progress.step(f"apply {count(len(known), 'migration')} rehearsed before"):
                 before = migrations[: len(known)]
-                snapshot = catch_up(before, session.for_file, lookout, snapshot, ledger, limits)
+                with _explained(before[-1].path):
+                    snapshot = catch_up(before, session.for_file, lookout, snapshot, ledger, limits)
         for number, migration in enumerate(migrations[len(known) :], start=len(known)):
             if failed:
                 yield _skipped(migration)
                 continue
-            connection = session.for_file(migration)
             earlier, held = snapshot, ledger.copy()
-            try:
+            with _explained(migration.path):
+                connection = session.for_file(migration)
                 rehearsal, snapshot = rehearse(migration, connection, lookout, earlier, ledger, limits, progress)
                 if rehearsal.outcome is Outcome.APPLIED:
                     done = Done(number, migration, rehearsal, earlier, snapshot, held, ledger, lookout.read)
                     rehearsal = further.look_into(done)
-            except psycopg.Error as error:
-                raise CloneError(
-                    f"The clone could not be looked at after {migration.path}.",
-                    why=f"{type(error).__name__}: {without_values(str(error).strip())[-300:]}",
-                    advice="A migration can end the server's connections, or lock its catalog and not let go.",
-                ) from error
             _refuse_what_our_machine_could_not(rehearsal)
             failed = rehearsal.outcome is Outcome.FAILED
             yield rehearsal
+
+
+@contextmanager
+def _explained(path: str) -> Iterator[None]:
+    """A clone that can't be entered or looked at any more. Raises CloneError."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise CloneError(
+            f"The clone could not be looked at, before or after {path}.",
+            why=f"{type(error).__name__}: {without_values(str(error).strip())[-300:]}",
+            advice="A migration can end sessions of its role, and hinder later ones (ALTER … SET, CONNECTION LIMIT).",
+        ) from error
 
 
 def _refuse_what_our_machine_could_not(rehearsal: Rehearsal) -> None:

@@ -152,7 +152,7 @@ def is_our_machines(error: SqlError) -> bool:
     """Whether an error says that this machine lacks something, which says nothing about a migration. Shared memory is what holds
     locks: one who takes so many is refused everywhere.
     """
-    return error.sqlstate in _OUR_MACHINE and "shared memory" not in error.message
+    return error.sqlstate in _OUR_MACHINE and not error.raised and "shared memory" not in error.message
 
 
 def may_be_tried_later(outcome: Outcome, error: SqlError | None) -> bool:

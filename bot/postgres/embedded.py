@@ -130,9 +130,14 @@ def embedded_server(binaries: Binaries) -> Iterator[Server]:
         for name in ("user", "group", "extra_groups"):
             options.pop(name, None)
     most_kb = int(_memory_bytes() * _LEFT) // 1024
-    settings = _THROWN_AWAY | {"temp_file_limit": f"{max(2**30, shutil.disk_usage(folder).free // 2) // 1024}kB"}
+    settings = _THROWN_AWAY | {"temp_file_limit": f"{_most_temporary_bytes(folder) // 1024}kB"}
     with _running(binaries, folder, folder / "data", settings, options, alone, most_kb) as server:
         yield _locked_up(replace(server, has_network=not alone))
+
+
+def _most_temporary_bytes(folder: Path) -> int:
+    """What one session may write to temporary files."""
+    return max(2**30, shutil.disk_usage(folder).free // 2)
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from psycopg import generators
 from psycopg.abc import PQGen
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
-from psycopg.pq.abc import PGconn
+from psycopg.pq.abc import PGconn, PGresult
 
 _ROWS_AT_ONCE = 100
 _FAILED = (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE)
@@ -30,16 +30,27 @@ def send(connection: psycopg.Connection, statement: bytes) -> tuple[str, bool]:
 def _results(pgconn: PGconn, encoding: str) -> PQGen[tuple[str, bool]]:
     yield from generators.send(pgconn)
     tag, gave_rows, error = "", False, None
-    while result := (yield from generators.fetch(pgconn)):
+    while result := (yield from _next(pgconn)):
         if result.status == ExecStatus.COPY_OUT:  # of a second statement that was read as the end of the first one
             while isinstance((yield from generators.copy_from(pgconn)), memoryview | bytes):
                 pass
         elif result.status == ExecStatus.COPY_IN:
             yield from generators.copy_end(pgconn, b"there are no rows")
         elif result.status in _FAILED:
-            error = error_from_result(result, encoding)
+            error = error or error_from_result(result, encoding)  # the first says why the connection is lost
         elif result.command_status:
             tag, gave_rows = result.command_status.decode(), result.nfields > 0
     if error:
         raise error
     return tag, gave_rows
+
+
+def _next(pgconn: PGconn) -> PQGen[PGresult | None]:
+    result: PGresult | None
+    try:
+        result = yield from generators.fetch(pgconn)
+    except psycopg.OperationalError:  # the connection is lost: what PostgreSQL said before is there
+        result = pgconn.get_result()
+        if result is None:
+            raise
+    return result

@@ -32,7 +32,7 @@ _RIGHTS = (
 
 def is_why(error: SqlError) -> bool:
     """Whether a migration failed for this reason."""
-    return error.sqlstate == _INSUFFICIENT_PRIVILEGE
+    return error.sqlstate == _INSUFFICIENT_PRIVILEGE and not error.raised
 
 
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import Finding, Rehearsal, Severity
-from bot.rules import enum_used_at_once, right_missing, transaction_unbalanced
+from bot.rules import enum_used_at_once, limit_reached, right_missing, transaction_unbalanced
 from bot.rules.base import Policy, Rule
 
 
@@ -13,7 +13,7 @@ def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
     error = rehearsal.error
     if error is None or any(c.refused for c in rehearsal.constraints):
         return
-    if any(rule.is_why(error) for rule in (enum_used_at_once, right_missing, transaction_unbalanced)):
+    if any(rule.is_why(error) for rule in (enum_used_at_once, limit_reached, right_missing, transaction_unbalanced)):
         return
     message = error.message if not error.sqlstate else f"{error.message} (SQLSTATE {error.sqlstate})"
     if error.hint:

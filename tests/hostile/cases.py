@@ -174,6 +174,9 @@ TRAPS = {
     "creates an untrusted extension that is harmless": Case(
         "CREATE EXTENSION cube; CREATE EXTENSION earthdistance", told=("extension earthdistance: added",)
     ),
+    "creates an extension that is harmless, and then runs a program outside the transaction": Case(
+        "COMMIT; CREATE EXTENSION dblink; COPY t TO PROGRAM 'cat > <FOLDER>/rows'", DENIED, layout="golang-migrate"
+    ),
     "plants an operator for an extension's script": Case(
         _SURE
         + "CREATE FUNCTION evil(cube, int) RETURNS cube LANGUAGE sql AS 'SELECT $1'; CREATE OPERATOR public./ (LEFTARG = cube, RIGHTARG = int, FUNCTION = evil); CREATE EXTENSION earthdistance",
@@ -243,20 +246,27 @@ CREATE EVENT TRIGGER note ON ddl_command_end EXECUTE FUNCTION note();
             "SET standard_conforming_strings = off;\n"
             r"CREATE EXTENSION IF NOT EXISTS dblink VERSION 'a\''; COPY t TO PROGRAM $q$cat > <FOLDER>/rows$q$; --'",
         ),
-        DENIED,
+        # PostgreSQL takes one statement and no more; sent whole, as its tool would, the file is read before the setting is changed.
     ),
     "puts a second statement behind the one that is lent rights, by another encoding": Case(
         (
             "CREATE EXTENSION dblink",
             "SET client_encoding = 'SJIS';\n"
-            "CREATE EXTENSION IF NOT EXISTS dblink VERSION E'\N{HIRAGANA LETTER SMALL A}\N{LATIN SMALL LETTER O WITH STROKE}\\'; COPY t TO PROGRAM $q$cat > <FOLDER>/rows$q$; --'",
+            "CREATE EXTENSION IF NOT EXISTS dblink VERSION E'\N{LATIN CAPITAL LETTER A WITH ACUTE}\\'; COPY t TO PROGRAM $q$cat > <FOLDER>/rows$q$; --'",
         ),
-        "",
+        # PostgreSQL takes one statement and no more; sent whole, as its tool would, the file is read before the setting is changed.
     ),
     "creates an extension that is not harmless along with one that is": Case(
         "CREATE EXTENSION earthdistance CASCADE; CREATE EXTENSION file_fdw", DENIED
     ),
     "hides the name of the extension behind a comment": Case("CREATE EXTENSION /* dblink */ file_fdw -- dblink", DENIED),
+    "has a second session use the rights while they are lent": Case(
+        "SELECT dblink_connect_u('c', 'host=<SOCKET> dbname=postgres user=postgres');"
+        "SELECT dblink_send_query('c', $q$ DO $$ BEGIN FOR i IN 1..300 LOOP BEGIN COPY pg_class TO '<FOLDER>/rows'; EXCEPTION WHEN OTHERS THEN PERFORM pg_sleep(0.01); END; END LOOP; END $$ $q$);"
+        "CREATE EXTENSION bloom",
+        DENIED,
+        seed="CREATE ROLE app; CREATE EXTENSION dblink; GRANT EXECUTE ON FUNCTION dblink_connect_u(text, text) TO app;",
+    ),
     "keeps the rights that were lent": Case("CREATE EXTENSION dblink; COPY t TO '<FOLDER>/rows'", DENIED),
     "keeps the rights that were lent, by changing its own role first": Case(
         "ALTER ROLE CURRENT_USER CONNECTION LIMIT 50; CREATE EXTENSION dblink; COPY t TO '<FOLDER>/rows'", DENIED
@@ -274,6 +284,10 @@ def set_for_database(setting: str) -> str:
     return f"DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting}', current_database()); END $$;"
 
 
+WITHOUT_TIME_SINCE_17 = (
+    "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET transaction_timeout = 1', current_database());"
+    " EXCEPTION WHEN undefined_object THEN NULL; END $$;"
+)
 WRITES = "UPDATE t SET b = b + 1 WHERE id <= 50; DELETE FROM child WHERE id = 1;"
 WRITTEN = ("public.t: 0 inserted, 50 updated, 0 deleted", "public.child: 10 → 9 rows", "public.t: RowExclusiveLock")
 SHADOWS = """
@@ -333,6 +347,7 @@ LIES = {
         set_for_database("statement_timeout = 1")
         + set_for_database("lock_timeout = 1")
         + set_for_database("idle_session_timeout = 1")
+        + WITHOUT_TIME_SINCE_17
         + WRITES
         + "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 101) NOT VALID",
         told=(*WRITTEN[:2], "small: added, 100 rows break it"),
@@ -382,6 +397,17 @@ LIES = {
     ),
     "has later sessions load a library that is not there": Case(
         "ALTER ROLE CURRENT_USER SET local_preload_libraries = nothing;" + WRITES, told=WRITTEN
+    ),
+    "has the session of the migration after it load a library that is not there": Case(
+        ("ALTER ROLE CURRENT_USER SET local_preload_libraries = nothing", WRITES),
+        no_clone="2.sql",
+    ),
+    "takes from itself the right to read what it gives away": Case(
+        WRITES
+        + "CREATE ROLE other; GRANT other TO CURRENT_USER; GRANT CREATE ON SCHEMA public TO other; ALTER TABLE t OWNER TO other;"
+        "REVOKE ALL ON t FROM PUBLIC; REVOKE other, pg_read_all_data FROM CURRENT_USER",
+        no_clone="InsufficientPrivilege",
+        denied_since_16=True,
     ),
     "lets nobody connect any more": Case(
         WRITES + "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I ALLOW_CONNECTIONS false', current_database()); END $$", "22023"
@@ -513,18 +539,15 @@ LIES = {
     "says that our disk is full": Case(
         "DO $$ BEGIN RAISE disk_full USING MESSAGE = 'could not extend file: No space left on device'; END $$",
         "53100",
-        open="SqlError does not tell what a RAISE says",
     ),
     "says that our memory is full": Case(
         "DO $$ BEGIN RAISE SQLSTATE '53200' USING MESSAGE = 'out of memory'; END $$",
         "53200",
-        open="SqlError does not tell what a RAISE says",
     ),
     "says in its way back that our disk is full": Case(
         "CREATE TABLE n ()",
         down="DO $$ BEGIN RAISE disk_full USING MESSAGE = 'no'; END $$",
         told=("way back: failed",),
-        open="SqlError does not tell what a RAISE says",
     ),
     "says that we have stopped it": Case(
         "DO $$ BEGIN RAISE SQLSTATE '57014' USING MESSAGE = 'stopped: it took longer than 0.3 s, the limit set for it'; END $$",
@@ -545,7 +568,7 @@ LIES = {
     "raises an error in another encoding": Case("SET client_encoding = 'LATIN1'; DO $$ BEGIN RAISE 'é'; END $$", "P0001"),
     "lies in its way back by the settings of later sessions": Case(
         set_for_database("search_path = nowhere")
-        + set_for_database("statement_timeout = 1")
+        + set_for_database("quote_all_identifiers = on")
         + "ALTER TABLE t ADD c int DEFAULT 1",
         down="ALTER TABLE public.t DROP c; DELETE FROM public.child WHERE id <= 3",
         told=("way back: 3 rows lost",),

@@ -151,8 +151,11 @@ def test_a_branch_that_adds_nothing(run: Callable[..., Run]) -> None:
     assert (done.status, done.out.splitlines()[0]) == (0, "✅ No new migrations in this change")
 
 
-def test_a_full_disk_is_no_answer_about_the_migration(run: Callable[..., Run]) -> None:
-    Path("3_full.sql").write_text("DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END $$;")
+def test_a_full_disk_is_no_answer_about_the_migration(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.postgres.embedded._most_temporary_bytes", lambda _folder: 2**20)
+    Path("3_full.sql").write_text(
+        "SET work_mem = '64kB'; CREATE TABLE n AS SELECT i FROM generate_series(1, 200000) i ORDER BY -i;"
+    )
 
     done = run("rehearse", "3_full.sql", "--seed", "seed.sql")
 
@@ -178,6 +181,32 @@ def test_a_base_that_does_not_replay(run: Callable[..., Run]) -> None:
 
     assert done.status == 3
     assert "m/1_a.sql:2 fails, which the base branch has already" in done.err
+
+
+def test_whom_migrations_run_as(run: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "owned.sql").write_text(SEED + "CREATE ROLE shop_owner; ALTER TABLE orders OWNER TO shop_owner;")
+    (tmp_path / "3_who.sql").write_text("CREATE TABLE who AS SELECT current_user;")
+    (tmp_path / "4_program.sql").write_text("COPY orders TO PROGRAM 'cat >/dev/null';")
+
+    owner = json.loads(run("rehearse", "--seed", "owned.sql", "3_who.sql", "--format", "json").out)
+    named = run("rehearse", "--seed", "owned.sql", "3_who.sql", "--role", "deployer")
+    refused = run("rehearse", "--seed", "owned.sql", "4_program.sql")
+    trusted = run("rehearse", "--seed", "owned.sql", "4_program.sql", "--superuser")
+
+    assert (owner["clone"]["role"], owner["clone"]["superuser"]) == ("shop_owner", False)
+    assert "as deployer\n" in named.out
+    assert (refused.status, "[right-missing]" in refused.out) == (1, True)
+    assert (trusted.status, "as shop_owner, a superuser" in trusted.out) == (0, True)
+
+
+def test_test_data_has_the_rights_of_a_migration(run: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "rows.sql").write_text("INSERT INTO orders VALUES (100, 'x');\nCOPY orders TO PROGRAM 'true';\n")
+
+    done = run("rehearse", "--seed", "seed.sql", "--seed-sql", "rows.sql", "1_good.sql")
+
+    assert done.status == 3
+    assert "rows.sql could not be restored" in done.err
+    assert "pg_execute_server_program" in done.err or "external program" in done.err
 
 
 def test_a_sql_file_after_the_base(run: Callable[..., Run]) -> None:

@@ -98,9 +98,9 @@ def test_libpqs_variables_are_no_part_of_an_answer(run: Call, journal_url: str, 
 
 def test_a_seed_that_reads_other_files_is_not_taken_for_the_same(run: Call, journal_url: str, kept: Path, tmp_path: Path) -> None:
     (kept / "users.csv").write_text("a\n")
-    (tmp_path / "extra.sql").write_text(f"CREATE TABLE users (name text); COPY users FROM '{kept}/users.csv' (FORMAT csv);\n")
+    (tmp_path / "users.sql").write_text(f"CREATE TABLE users (name text); COPY users FROM '{kept}/users.csv' (FORMAT csv);\n")
     (tmp_path / "3_names.sql").write_text("ALTER TABLE users ALTER name SET NOT NULL;")
-    ask = ("rehearse", "3_names.sql", "--seed", "seed.sql", "--seed-sql", str(tmp_path / "extra.sql"), "--journal", journal_url)
+    ask = ("rehearse", "3_names.sql", "--seed", str(tmp_path / "users.sql"), "--journal", journal_url)
     first = run(*ask)
     (kept / "users.csv").write_text("\n")
 

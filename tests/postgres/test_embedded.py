@@ -54,12 +54,13 @@ def test_it_is_gone_after_an_exception() -> None:
 
 
 HOLD = f"""
-import sys, time
+import signal, sys, time
 from bot.cli import stop_in_order_on_sigterm
 from bot.postgres.binaries import Needs, choose
 from bot.held import scratch_folder
 from bot.postgres.embedded import embedded_server
 stop_in_order_on_sigterm()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore it
 with scratch_folder() as scratch, embedded_server(choose(Needs(), {POSTGRES_BIN!r})) as server:
     (scratch / "seed").write_text("production's data")
     pid = (server.folder / "data/postmaster.pid").read_text().splitlines()[0]

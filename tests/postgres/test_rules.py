@@ -8,6 +8,7 @@ import pytest
 
 from bot.model import Finding, HistoryProblem, Migration, Severity, Verdict
 from bot.rules import RULES, Policy, Rule, judge
+from bot.settings import settings_from
 from bot.verdict import conclude, exit_status
 from tests.fix_postgres import Stage
 
@@ -20,7 +21,9 @@ def findings(stage: Stage, rule: str, which: str, prefix: str = "") -> tuple[Fin
     down = (folder / "down.sql").read_text() if (folder / "down.sql").exists() else None
     text = prefix + (folder / f"{which}.sql").read_text()
     migration = Migration("m.sql", "1", layout, text, down, "m.down.sql" if down else None)
-    rehearsals = stage.rehearse_migrations((folder / "before.sql").read_text(), (migration,))
+    inputs = (folder / "inputs").read_text().splitlines() if (folder / "inputs").exists() else []
+    settings = settings_from(dict(line.split("=", 1) for line in inputs))
+    rehearsals = stage.rehearse_migrations((folder / "before.sql").read_text(), (migration,), settings)
     return judge(rehearsals, (migration,), (), Policy())
 
 

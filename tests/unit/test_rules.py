@@ -295,6 +295,19 @@ CASES: list[tuple[str, Rehearsal, list[tuple[str, str]]]] = [
     ("key-near-end", rehearsal(keys=(KeyUse(T, "id", "integer", 9_999, 10_000),)), [("error", "99 % of its numbers are used")]),
     # How it runs
     ("statement-fails", rehearsal(error=error("42501")), []),
+    ("statement-fails", rehearsal(error=error("57014", "stopped: it took longer")), []),
+    (
+        "statement-fails",
+        rehearsal(error=error("57014", "canceling statement due to statement timeout")),
+        [("error", "canceling")],
+    ),
+    ("limit-reached", rehearsal(error=error("57014", "stopped: it took longer")), [("error", "The statement was stopped: it")]),
+    (
+        "limit-reached",
+        rehearsal(error=error("57P01", "stopped: it wrote 3 GB")),
+        [("error", "The statement was stopped: it wrote")],
+    ),
+    ("limit-reached", rehearsal(error=error("P0001", "stopped: says the author")), []),
     ("right-missing", rehearsal(error=error("42P01")), []),
     ("right-missing", rehearsal(error=error("42501", "no such words")), [("error", "no such words")]),
     (

@@ -1,0 +1,3 @@
+UPDATE orders
+SET total = 100
+WHERE total < 100;
