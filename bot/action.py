@@ -8,11 +8,11 @@ import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TextIO
 
 from bot.delivery import Delivery
-from bot.discovery import plan_changes
+from bot.discovery import may_be_migration, plan_changes
 from bot.errors import EventError, FencedError, GitHubError, JournalError, RehearsalError, as_fault
 from bot.event import read_event
 from bot.github_client import GitHub
@@ -108,7 +108,7 @@ def _checked_plan(pull: PullRequest, settings: ActionSettings, github: GitHub, o
 def _plan(pull: PullRequest, settings: ActionSettings, github: GitHub) -> Plan:
     """The base's listing is asked for only when a SQL file was changed: most pull requests have none."""
     changes = github.changes(pull)
-    if not any(PurePosixPath(c.path).suffix == ".sql" or (c.old_path or "").endswith(".sql") for c in changes):
+    if not any(may_be_migration(change) for change in changes):
         return Plan((), reason="no SQL file was changed")
     return plan_changes(
         changes,

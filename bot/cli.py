@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from bot import __version__
@@ -252,11 +252,7 @@ def _plan_folder(folders: Sequence[str], settings: Settings) -> Plan:
     if len(folders) > 1:
         raise UsageError("A folder stands alone.", advice="Name one folder, or files.")
     folder = Path(folders[0])
-    files = [
-        str(path)
-        for path in sorted({*folder.rglob("*.sql"), *folder.rglob("*.expect")})
-        if path.is_file() and _stays(path, folder)
-    ]
+    files = [str(path) for path in sorted(folder.rglob("*")) if path.is_file() and _stays(path, folder)]
     changes = [FileChange(path, FileStatus.ADDED) for path in files]
     plan = plan_changes(changes, [], _content, _content, layout=settings.layout, folders=[str(folder)])
     if not plan.migrations:
@@ -293,17 +289,27 @@ def _around(paths: Sequence[str], base: str | None) -> tuple[list[str], Callable
 
 
 def _companions(path: str) -> list[str]:
-    """The files that belong to a migration, if they are there: its way back and what it expects."""
+    """The files that belong to a migration, if they are there: its way back, what it expects, and what its tool keeps of it."""
     from bot.discovery import expectation_paths  # noqa: PLC0415
+    from bot.layouts import LAYOUTS  # noqa: PLC0415
 
+    pure = PurePosixPath(path)
     names = [path.removesuffix(".up.sql") + ".down.sql", *expectation_paths(path)]
-    return [name for name in names if Path(name).is_file() and _stays(Path(name), Path(path).parent)]
+    names += [str(pure.with_name("down.sql"))] if pure.name == "up.sql" else []
+    for layout in LAYOUTS:
+        if layout.parse(pure):
+            names += [str(layout.beside.path(pure))] if layout.beside else []
+            names += [str(layout.root(pure) / layout.index.file)] if layout.index else []
+    return [name for name in names if Path(name).is_file() and _stays(Path(name), Path(name).parent)]
 
 
 def _beside(path: Path) -> Iterable[Path]:
-    """The files beside one, or for Prisma, where each migration has a folder of its own, in the folders beside."""
-    folder, pattern = (path.parent.parent, "*/migration.sql") if path.name == "migration.sql" else (path.parent, "*.sql")
-    return (file for file in folder.glob(pattern) if _stays(file, folder))
+    """The files that a tool may hold for one history with this one, and what it keeps beside them: its plan, settings of one."""
+    from bot.layouts import LAYOUTS  # noqa: PLC0415
+
+    for folder in {Path(layout.root(PurePosixPath(path))) for layout in LAYOUTS if layout.parse(PurePosixPath(path))}:
+        patterns = ("*", "*/*") if folder != path.parent else ("*", "meta/*")
+        yield from (file for pattern in patterns for file in folder.glob(pattern) if file.is_file() and _stays(file, folder))
 
 
 def _stays(path: Path, folder: Path) -> bool:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+from typing import Any
 
 from bot.errors import MigrationFileError
-from bot.layouts import LAYOUTS, Layout, Name, Part, detect, named
-from bot.layouts.base import is_expectation
+from bot.layouts import LAYOUTS, Layout, Name, Part, detect, named, with_folders
+from bot.layouts.base import grandparent, is_expectation
 from bot.layouts.plain import PLAIN
 from bot.model import FileChange, FileStatus, HistoryProblem, Migration, Plan
 from bot.sql import BOM, split
+from bot.words import name as quoted
 from bot.words import size
 
 Read = Callable[[str], bytes]
@@ -22,14 +24,44 @@ _MOST_BYTES = 32 * 2**20  # of one file
 # Without `migrations`, numbered SQL files count as migrations only where a folder's name says so: a repository is full of
 # SQL files that no tool runs. Layouts whose files are unmistakable need no such folder.
 _FOLDER = re.compile(r"migrat|schema|deploy|upgrade|changes|versions|^db$|^sql$|^ddl$", re.IGNORECASE)
+# What tools write beside migrations and never run.
+_WRITTEN = ("schema.sql", "structure.sql")
+_ONE_EACH = ("migration.sql", "up.sql")  # in a folder for each migration
+_TEXTS_READ = 2  # of the base's files, where names alone do not tell the tool
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """The files of one folder and layout."""
+class _Tree:
+    """All files at one commit, and how to read them."""
+
+    paths: Set[str]
+    read: Read
+
+
+@dataclass(slots=True)
+class _Chosen:
+    """A layout, why, and the folders that hold its histories."""
 
     layout: Layout
     reason: str
+    roots: set[PurePosixPath] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What the files of a layout's histories are at one commit: in the order of the index where the tool has one. `age` tells old
+    from new. `unlisted`: what the index does not name.
+    """
+
+    of: Mapping[str, Name]
+    age: Mapping[str, Any]
+    unlisted: Set[str]
+    downs: Mapping[tuple[PurePosixPath, object], str]
+
+    def ordered(self, paths: Iterable[str]) -> list[str]:
+        """Those that the tool runs, as it runs them."""
+        runs = {path for path in paths if path in self.of and self.of[path].part in (Part.UP, Part.REPEATABLE)}
+        return sorted(runs, key=lambda path: (self.of[path].order, path))
 
 
 def plan_files(paths: Sequence[str], siblings: Sequence[str], read: Read, layout: str | None, *, with_base: bool = True) -> Plan:
@@ -39,22 +71,27 @@ def plan_files(paths: Sequence[str], siblings: Sequence[str], read: Read, layout
     `with_base` is false: on a dump they are not replayed, and what is wrong in an old file is no matter then.
     Raises MigrationFileError for a file that can't be read as text, UsageError for an unknown layout.
     """
-    beside = {*paths, *siblings}
+    tree = _Tree({*paths, *siblings}, read)
     paths = _only_migrations(paths)
     texts = {path: decode(path, read(path)) for path in paths}
-    chosen = Chosen(named(layout), "as told") if layout else _detect_or_plain(texts)
-    migrations = tuple(
-        _expecting(_migration(path, chosen.layout, read, [*paths, *siblings]), chosen.layout, beside, read) for path in paths
-    )
-    first = chosen.layout.parse(PurePosixPath(paths[0]))
-    folder = _folder(paths[0], chosen.layout)
+    chosen = _Chosen(named(layout), "as told") if layout else _detect_or_plain(texts, tree.paths)
+    chosen.roots |= {chosen.layout.root(PurePosixPath(path)) for path in paths}
+    _refuse_code(chosen.layout, paths)
+    names = _names(chosen, tree)
+    migrations = tuple(_expecting(_migration(path, chosen.layout, names, tree), chosen.layout, tree) for path in paths)
+    first = names.of.get(paths[0])
+    root = chosen.layout.root(PurePosixPath(paths[0]))
     before = [
         path
-        for path, name in _ordered(siblings, chosen.layout)
-        if with_base and first and path not in texts and _folder(path, chosen.layout) == folder and name.order < first.order
+        for path in names.ordered(siblings)
+        if with_base
+        and first
+        and path not in texts
+        and chosen.layout.root(PurePosixPath(path)) == root
+        and names.of[path].order < first.order
     ]
-    base = tuple(_migration(path, chosen.layout, read, siblings) for path in before)
-    return Plan(migrations, base, (), f"{chosen.layout.name}: {chosen.reason}")
+    base = tuple(_migration(path, chosen.layout, names, tree) for path in before)
+    return Plan(migrations, base, (), _reason(chosen, len(migrations)))
 
 
 def plan_changes(
@@ -72,45 +109,212 @@ def plan_changes(
     `read` gives a file at the pull request's head, `read_base` at its base, where `base_paths` are all the files. `layout`
     and `folders` (folders or globs) win over what the files tell; `with_base` as for `plan_files`. Raises as `plan_files`.
     """
-    candidates = [c for c in changes if _is_candidate(c.path, folders) and _may_be_migration(c)]
-    texts = {}
-    for change in candidates:
-        content = (read_base if change.status is FileStatus.REMOVED else read)(change.path)
-        texts[change.path] = content.decode("utf-8", errors="replace")  # only to find out what it is
-        if change.status is FileStatus.MODIFIED and content == read_base(change.path):
-            del texts[change.path]  # its mode was changed
-    candidates = [c for c in candidates if c.path in texts]
-    chosen = _chosen_for(texts, layout, bool(folders))
-    if chosen is None:
-        return Plan((), reason="no changed file is a migration")
-    roots = _roots(texts, chosen.layout, told=bool(layout or folders))
-    candidates = [c for c in candidates if _folder(c.path, chosen.layout) in roots]
-    new = [c.path for c in candidates if c.status in (FileStatus.ADDED, FileStatus.RENAMED)]
-    new += [c.path for c in candidates if c.status is FileStatus.MODIFIED and _is_repeatable(c.path, chosen.layout)]
-    ups = [path for path, name in _ordered(new, chosen.layout) if name.part in (Part.UP, Part.REPEATABLE)]
-    everything = [*(c.path for c in candidates if c.status is not FileStatus.REMOVED), *base_paths]
     changed = {c.path for c in changes}
-    at_head = {*base_paths} - {c.old_path for c in changes} - changed | {
-        c.path for c in changes if c.status is not FileStatus.REMOVED
+    there = {c.path for c in changes if c.status is not FileStatus.REMOVED}
+    at_head = {*base_paths} - {c.old_path for c in changes} - changed | there
+    head = _Tree(at_head, lambda path: (read if path in changed else read_base)(path))
+    base = _Tree({*base_paths}, read_base)
+    near = [c for c in changes if may_be_migration(c) and _is_within(c.path, folders)]
+    chosen = _chosen_for(near, head, base, layout, told=bool(layout or folders))
+    if not chosen:
+        return Plan((), reason="no changed file is a migration")
+    plans = [_plan_of(one, near, head, base, with_base=with_base) for one in chosen]
+    return Plan(
+        tuple(migration for plan in plans for migration in plan.migrations),
+        tuple(migration for plan in plans for migration in plan.base),
+        tuple(problem for plan in plans for problem in plan.problems),
+        "; ".join(plan.reason for plan in plans),
+    )
+
+
+def may_be_migration(change: FileChange) -> bool:
+    """Whether a changed file can matter at all: it is SQL, or a program that some tool runs as a migration."""
+    for path in (change.path, change.old_path or "-"):
+        pure = PurePosixPath(path)
+        if pure.suffix == ".sql" and not is_expectation(pure):
+            return True
+        if pure.suffix != ".sql" and any(layout.parse(pure) for layout in LAYOUTS):
+            return True
+    return False
+
+
+def _plan_of(chosen: _Chosen, near: Sequence[FileChange], head: _Tree, base: _Tree, *, with_base: bool) -> Plan:
+    """What a change brings to the histories of one layout."""
+    layout, names, before = chosen.layout, _names(chosen, head), _names(chosen, base)
+    near = [c for c in near if not _has_other_mode_only(c, names, head, base)]
+    new = _new(near, names, before, layout)
+    _refuse_code(layout, new)
+    ups = names.ordered(new)
+    skipped = {path: why for path in ups if (why := _skipped(path, layout, head))}
+    ups = [path for path in ups if path not in skipped]
+    migrations = tuple(_expecting(_migration(path, layout, names, head), layout, head) for path in ups)
+    gone = {c.old_path for c in near if c.old_path}
+    old = [path for path in before.ordered(before.of) if path not in gone and path not in _added(near)]
+    again = {path for path in ups if names.of[path].part is Part.REPEATABLE}
+    standing = [path for path in old if with_base and ups and path not in again and not _skipped(path, layout, base)]
+    problems = [
+        *_changed_later(near, before, new, layout),
+        *_never_run(chosen, near, new, names),
+        *(HistoryProblem(path, f"{why}: it is not rehearsed") for path, why in skipped.items()),
+        *_out_of_order(layout, ups, [path for path in old if path in names.of], names, head),
+        *_with_one_version(layout, ups, names),
+    ]
+    return Plan(
+        migrations,
+        tuple(_migration(path, layout, before, base) for path in standing),
+        tuple(problems),
+        _reason(chosen, len(migrations)),
+    )
+
+
+def _reason(chosen: _Chosen, count: int) -> str:
+    layout = chosen.layout
+    more = f" ({layout.tool} runs them in one transaction, here each has its own)" if layout.together and count > 1 else ""
+    return f"{layout.name}: {chosen.reason}{more}"
+
+
+def _added(near: Sequence[FileChange]) -> set[str]:
+    return {c.path for c in near if c.status in (FileStatus.ADDED, FileStatus.RENAMED)}
+
+
+def _new(near: Sequence[FileChange], names: _Names, before: _Names, layout: Layout) -> set[str]:
+    """The files with something new to run: added ones, changed ones that the tool runs again, and those whose earlier text it
+    keeps under another name.
+    """
+    ours = {path: names.of[path] for path in _added(near) if path in names.of}
+    versions = {name.version for name in before.of.values()}
+    kept = {path: was for path, name in ours.items() if (was := layout.kept(name.version)) in versions}
+    modified = {c.path: names.of[c.path] for c in near if c.status is FileStatus.MODIFIED and c.path in names.of}
+    again = {
+        path for path, n in modified.items() if n.part is Part.REPEATABLE or (n.part is Part.UP and n.version in kept.values())
     }
+    return {*ours} - {*kept} | again
 
-    def read_head(path: str) -> bytes:
-        return (read if path in changed else read_base)(path)
 
-    migrations = tuple(
-        _expecting(_migration(path, chosen.layout, read, everything), chosen.layout, at_head, read_head) for path in ups
-    )
-    gone = {c.old_path for c in candidates if c.old_path}
-    base = tuple(
-        _migration(path, chosen.layout, read_base, base_paths)
-        for path, name in (_ordered(base_paths, chosen.layout) if with_base and ups else ())
-        if name.part in (Part.UP, Part.REPEATABLE)
-        and _folder(path, chosen.layout) in roots
-        and path not in gone
-        and path not in ups
-    )
-    problems = tuple(_problems(candidates, chosen.layout, roots))
-    return Plan(migrations, base, problems, f"{chosen.layout.name}: {chosen.reason}")
+def _has_other_mode_only(change: FileChange, names: _Names, head: _Tree, base: _Tree) -> bool:
+    path = change.path
+    return change.status is FileStatus.MODIFIED and path in names.of and head.read(path) == base.read(path)
+
+
+def _skipped(path: str, layout: Layout, tree: _Tree) -> str | None:
+    return layout.skips(tree.read(path).decode("utf-8", errors="replace")) if layout.skips else None
+
+
+def _refuse_code(layout: Layout, paths: Iterable[str]) -> None:
+    """Raises MigrationFileError where nothing of the tool can be rehearsed: an empty plan would look like a passed one."""
+    for path in sorted(paths):
+        name = layout.parse(PurePosixPath(path)) if layout.refused else None
+        if name and layout.refused:
+            why, advice = layout.refused
+            raise MigrationFileError(f"{path} is a migration of {layout.tool}, which can't be rehearsed.", why=why, advice=advice)
+
+
+# ── What the files of a history are ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _names(chosen: _Chosen, tree: _Tree) -> _Names:
+    layout = chosen.layout
+    found: dict[str, Name] = {}
+    within = tuple("" if str(root) == "." else f"{root}/" for root in chosen.roots)
+    for path in tree.paths:
+        name = layout.parse(PurePosixPath(path)) if path.startswith(within) else None
+        if name and layout.root(PurePosixPath(path)) in chosen.roots:
+            found[path] = name
+    found = _without_what_gives_way(found, layout)
+    age: dict[str, Any] = {path: name.order for path, name in found.items()}
+    unlisted: set[str] = set()
+    for root in chosen.roots:
+        _follow_index(root, layout, tree, found, age, unlisted)
+    downs = {
+        (layout.root(PurePosixPath(path)), name.identity): path
+        for path, name in sorted(found.items(), reverse=True)
+        if name.part is Part.DOWN
+    }
+    return _Names({path: name for path, name in found.items() if path not in unlisted}, age, unlisted, downs)
+
+
+def _without_what_gives_way(found: Mapping[str, Name], layout: Layout) -> dict[str, Name]:
+    """Without the files for all databases where there is one for PostgreSQL."""
+    where = {path: (layout.root(PurePosixPath(path)), name.identity, name.part) for path, name in found.items()}
+    specific = {where[path] for path, name in found.items() if name.specific}
+    return {path: name for path, name in found.items() if name.specific or where[path] not in specific}
+
+
+def _follow_index(
+    root: PurePosixPath, layout: Layout, tree: _Tree, found: dict[str, Name], age: dict[str, Any], unlisted: set[str]
+) -> None:
+    """Puts the migrations of a root in the order of its index, where there is one."""
+    file = str(root / layout.index.file) if layout.index else ""
+    if not layout.index or file not in tree.paths:
+        return
+    listed = layout.index.read(tree.read(file).decode("utf-8", errors="replace"))
+    for path, name in found.items():
+        if name.part is not Part.UP or layout.root(PurePosixPath(path)) != root:
+            continue
+        if entry := listed.get(name.version):
+            found[path] = replace(name, order=(0, entry.place))  # before those of a root without an index
+            age[path] = (0, entry.stamp)
+        else:
+            unlisted.add(path)
+
+
+# ── Which layout ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _chosen_for(near: Sequence[FileChange], head: _Tree, base: _Tree, layout: str | None, *, told: bool) -> list[_Chosen]:
+    """The layouts of the folders in which something was changed. A folder has one tool; its files at the base say which, too."""
+    chosen: dict[str, _Chosen] = {}
+    there, old = with_folders(head.paths | base.paths), _sql_files(base.paths if near else ())
+    for folder, changes in _by_folder(near).items():
+        beside = sorted({*old.get(str(folder), ()), *old.get(f"{folder}/*", ()), *old.get(f"{folder.parent}/*", ())})
+        texts = dict.fromkeys(beside, "") | {c.path: _telling_text(c, head, base) for c in changes}
+        found = (named(layout), "as told") if layout else _detected(folder, texts, beside, there, base, told=told)
+        if found is None:
+            continue
+        one = chosen.setdefault(found[0].name, _Chosen(*found))
+        one.roots |= {found[0].root(PurePosixPath(path)) for path in texts if found[0].parse(PurePosixPath(path))}
+    return sorted(chosen.values(), key=lambda one: LAYOUTS.index(one.layout))
+
+
+def _detected(
+    folder: PurePosixPath, texts: dict[str, str], beside: Sequence[str], there: Set[str], base: _Tree, *, told: bool
+) -> tuple[Layout, str] | None:
+    found = detect(texts.items(), there)
+    if beside and (found is None or not _unmistakable(found[0])):
+        for path in beside[-_TEXTS_READ:]:
+            texts[path] = base.read(path).decode("utf-8", errors="replace")
+        found = detect(texts.items(), there)
+    if found and not (told or _unmistakable(found[0]) or _in_migrations_folder(folder)):
+        return None
+    return found
+
+
+def _by_folder(near: Sequence[FileChange]) -> dict[PurePosixPath, list[FileChange]]:
+    found: dict[PurePosixPath, list[FileChange]] = {}
+    for change in near:
+        found.setdefault(PurePosixPath(change.path).parent, []).append(change)
+    return found
+
+
+def _sql_files(paths: Iterable[str]) -> dict[str, list[str]]:
+    """SQL files by their folder, and those of folders that hold one migration each by the pattern of these: `db/*`."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        parent, _, name = path.rpartition("/")
+        if name.endswith(".sql") and not is_expectation(PurePosixPath(path)):
+            found.setdefault(parent or ".", []).append(path)
+            if name in _ONE_EACH:
+                found.setdefault(f"{parent.rpartition('/')[0] or '.'}/*", []).append(path)
+    return found
+
+
+def _telling_text(change: FileChange, head: _Tree, base: _Tree) -> str:
+    """A changed file's text, to find out what it is. None is asked of files without a number: a repository is full of SQL."""
+    pure = PurePosixPath(change.path)
+    if not re.search("[0-9]", f"{pure.parent.name}{pure.name}"):
+        return ""
+    tree = base if change.status is FileStatus.REMOVED else head
+    return tree.read(change.path).decode("utf-8", errors="replace") if pure.suffix == ".sql" else ""
 
 
 def expectation_paths(path: str) -> list[str]:
@@ -122,12 +326,12 @@ def expectation_paths(path: str) -> list[str]:
     return [*dict.fromkeys((f"{stem}.expect.sql", f"{bare}.expect.sql")), f"{bare}.expect"]
 
 
-def _expecting(migration: Migration, layout: Layout, there: Set[str], read: Read) -> Migration:
+def _expecting(migration: Migration, layout: Layout, tree: _Tree) -> Migration:
     """The migration with its expectations, if a file among those that are `there` holds some."""
-    path = next((path for path in expectation_paths(migration.path) if path in there), None)
+    path = next((path for path in expectation_paths(migration.path) if path in tree.paths), None)
     if path is None:
         return migration
-    text = decode(path, read(path)).removeprefix(BOM)
+    text = decode(path, tree.read(path)).removeprefix(BOM)
     _refuse_what_is_not_sql(path, text, layout)
     return replace(migration, expect=text, expect_path=path)
 
@@ -141,16 +345,6 @@ def _only_migrations(paths: Sequence[str]) -> list[str]:
             advice="Name the migration: the file is read with it.",
         )
     return kept
-
-
-def _roots(texts: Mapping[str, str], layout: Layout, *, told: bool) -> set[PurePosixPath]:
-    """The folders that hold the layout's history: where a changed file bears evidence of it, in a folder that may hold one."""
-    return {
-        _folder(path, layout)
-        for path, text in texts.items()
-        if layout.parse(PurePosixPath(path))
-        and (told or (layout.evidence(PurePosixPath(path), text) and (_unmistakable(layout) or _in_migrations_folder(path))))
-    }
 
 
 def _unmistakable(layout: Layout) -> bool:
@@ -184,18 +378,31 @@ def decode(path: str, content: bytes) -> str:
     return text
 
 
-def _migration(path: str, layout: Layout, read: Read, siblings: Sequence[str]) -> Migration:
-    whole = decode(path, read(path))
+def _migration(path: str, layout: Layout, names: _Names, tree: _Tree) -> Migration:
+    pure = PurePosixPath(path)
+    whole = decode(path, tree.read(path))
     if layout.strips_bom:
         whole = whole.removeprefix(BOM)
-    text = layout.up(whole)
+    name = names.of.get(path)
+    settings = _settings(pure, layout, tree) if name else ""
+    remark = settings + (name.remark if name else "")
+    text = remark + layout.up(whole)
     _refuse_what_is_not_sql(path, text, layout)
-    name = layout.parse(PurePosixPath(path))
-    down_path = _down_path(path, name, layout, siblings)
+    down_path = names.downs.get((layout.root(pure), name.identity)) if name else None
     down = layout.down(whole)
-    if down is None and down_path:
-        down = decode(down_path, read(down_path))
-    return Migration(path, name.version if name else PurePosixPath(path).stem, layout.name, text, down, down_path)
+    if down is not None:
+        down = remark + down
+    elif down_path:
+        down = settings + names.of[down_path].remark + decode(down_path, tree.read(down_path))
+    return Migration(path, name.version if name else pure.stem, layout.name, text, down, down_path)
+
+
+def _settings(path: PurePosixPath, layout: Layout, tree: _Tree) -> str:
+    """What the settings beside a migration say of how it is sent, as a comment."""
+    beside = str(layout.beside.path(path)) if layout.beside else ""
+    if not layout.beside or beside not in tree.paths:
+        return ""
+    return layout.beside.remark(tree.read(beside).decode("utf-8", errors="replace"))
 
 
 def _refuse_what_is_not_sql(path: str, text: str, layout: Layout) -> None:
@@ -215,83 +422,86 @@ def _refuse_what_is_not_sql(path: str, text: str, layout: Layout) -> None:
         )
 
 
-def _down_path(path: str, name: Name | None, layout: Layout, siblings: Sequence[str]) -> str | None:
-    if name is None:
-        return None
-    folder = PurePosixPath(path).parent
-    for other in siblings:
-        pure = PurePosixPath(other)
-        found = layout.parse(pure) if pure.parent == folder else None
-        if found and found.part is Part.DOWN and found.version == name.version:
-            return other
-    return None
+def _detect_or_plain(texts: Mapping[str, str], there: Set[str]) -> _Chosen:
+    found = detect(texts.items(), with_folders(there))
+    return _Chosen(*found) if found else _Chosen(PLAIN, "SQL files in the order given")
 
 
-def _chosen_for(texts: dict[str, str], layout: str | None, folders_given: bool) -> Chosen | None:
-    if layout:
-        return Chosen(named(layout), "as told")
-    found = detect(texts.items())
-    if found is None:
-        return None
-    if not (_unmistakable(found[0]) or folders_given):
-        found = detect((path, text) for path, text in texts.items() if _in_migrations_folder(path))
-    return Chosen(*found) if found else None
-
-
-def _detect_or_plain(texts: dict[str, str]) -> Chosen:
-    found = detect(texts.items())
-    return Chosen(*found) if found else Chosen(PLAIN, "SQL files in the order given")
-
-
-def _may_be_migration(change: FileChange) -> bool:
-    return any(layout.parse(PurePosixPath(path)) for path in (change.path, change.old_path or "-") for layout in LAYOUTS)
-
-
-def _is_candidate(path: str, folders: Sequence[str]) -> bool:
-    if not path.endswith(".sql"):
-        return False
+def _is_within(path: str, folders: Sequence[str]) -> bool:
     return not folders or any(
         PurePosixPath(path).is_relative_to(folder.rstrip("/")) or fnmatch.fnmatchcase(path, folder) for folder in folders
     )
 
 
-def _in_migrations_folder(path: str) -> bool:
-    return any(_FOLDER.search(part) for part in PurePosixPath(path).parts[:-1])
+def _in_migrations_folder(folder: PurePosixPath) -> bool:
+    return any(_FOLDER.search(part) for part in folder.parts)
 
 
-def _is_repeatable(path: str, layout: Layout) -> bool:
-    name = layout.parse(PurePosixPath(path))
-    return name is not None and name.part is Part.REPEATABLE
+# ── What is wrong with the history ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _folder(path: str, layout: Layout) -> PurePosixPath:
-    """The folder that holds a layout's history: for Prisma the one above the migration's own."""
-    parent = PurePosixPath(path).parent
-    return parent.parent if layout.name == "prisma" else parent
-
-
-def _ordered(paths: Sequence[str], layout: Layout) -> list[tuple[str, Name]]:
-    parsed = [(path, layout.parse(PurePosixPath(path))) for path in dict.fromkeys(paths)]
-    found = [(path, name) for path, name in parsed if name]
-    return sorted(found, key=lambda item: (item[1].order, item[0]))
-
-
-def _problems(candidates: Sequence[FileChange], layout: Layout, roots: Set[PurePosixPath]) -> list[HistoryProblem]:
+def _changed_later(near: Sequence[FileChange], before: _Names, new: Set[str], layout: Layout) -> Iterator[HistoryProblem]:
     """Changes to migrations that the base branch already has: databases that ran the old text will not run the new one."""
     said = {
         FileStatus.MODIFIED: "was on the base branch already and is edited here: databases that ran it will not run the new text",
         FileStatus.REMOVED: "was on the base branch already and is deleted here: databases that ran it still have what it did",
     }
-    problems = []
-    for change in candidates:
-        path = change.old_path or change.path
-        name = layout.parse(PurePosixPath(path))
-        if not name or name.part is Part.REPEATABLE or _folder(path, layout) not in roots:
+    for change in near:
+        name = before.of.get(change.old_path or change.path)
+        if not name or name.part not in (Part.UP, Part.CODE) or (change.path in new and change.status is FileStatus.MODIFIED):
             continue
         if change.status in said:
-            problems.append(HistoryProblem(change.path, said[change.status]))
-        elif change.status is FileStatus.RENAMED:
-            problems.append(
-                HistoryProblem(change.path, f"was on the base branch as {change.old_path}: its tool will run it again")
+            yield HistoryProblem(change.path, said[change.status])
+        elif change.status is FileStatus.RENAMED and layout.kept(PurePosixPath(change.path).stem) is None:
+            yield HistoryProblem(
+                change.path, f"was on the base branch as {quoted(change.old_path or change.path)}: its tool will run it again"
             )
-    return problems
+
+
+def _never_run(chosen: _Chosen, near: Sequence[FileChange], new: Set[str], names: _Names) -> Iterator[HistoryProblem]:
+    """New files that the tool will not run, which is how migrations go missing, and those that it runs and we can't."""
+    layout = chosen.layout
+    holding = {PurePosixPath(path).parent for path, name in names.of.items() if name.part is Part.UP}
+    for path in sorted(_added(near)):
+        name = names.of.get(path)
+        if name and path in new and name.part is Part.CODE:
+            yield HistoryProblem(path, f"is no SQL: {layout.tool} runs it, but it is not rehearsed, and later files stand on it")
+        elif name and name.part is Part.BASELINE:
+            yield HistoryProblem(path, f"is a baseline, which {layout.tool} runs on new databases only: it is not rehearsed")
+        elif path in names.unlisted and layout.index:
+            yield HistoryProblem(path, f"is not in `{layout.index.file}`: {layout.tool} does not run it")
+        elif _is_misnamed(PurePosixPath(path), layout, holding, chosen.roots):
+            yield HistoryProblem(
+                path, f"is not named as {layout.tool} names migrations, as in `{layout.example}`: it would never be run"
+            )
+
+
+def _is_misnamed(path: PurePosixPath, layout: Layout, holding: Set[PurePosixPath], roots: Set[PurePosixPath]) -> bool:
+    if path.suffix != ".sql" or is_expectation(path) or layout.parse(path) or path.name in _WRITTEN:
+        return False
+    if not layout.only_named_so:  # a folder of anybody's files: only what looks like a version is meant to be one
+        return path.parent in holding and re.match("[A-Za-z]?[0-9]", path.name) is not None and not path.stem.endswith(".down")
+    return path.parent in holding or (layout.root is grandparent and {path.parent, path.parent.parent} & roots != set())
+
+
+def _out_of_order(layout: Layout, ups: Sequence[str], old: Sequence[str], names: _Names, head: _Tree) -> Iterator[HistoryProblem]:
+    """New migrations that the tool puts before the newest that the base branch has, of those that it runs."""
+    versions = sorted((path for path in old if names.of[path].part is Part.UP), key=lambda path: (names.age[path], path))
+    late = [path for path in ups if names.of[path].part is Part.UP and versions and names.age[path] < names.age[versions[-1]]]
+    newest = next((path for path in reversed(versions) if late and not _skipped(path, layout, head)), None)
+    for path in late:
+        if newest and names.age[path] < names.age[newest]:
+            yield HistoryProblem(path, f"comes before {quoted(newest)}, which the base branch has: {layout.late}")
+
+
+def _with_one_version(layout: Layout, ups: Sequence[str], names: _Names) -> Iterator[HistoryProblem]:
+    """New migrations with a version that another file has."""
+    first: dict[tuple[PurePosixPath, object], str] = {}
+    mine = {*ups}
+    for path in sorted(names.of, key=lambda path: (path in mine, path)):
+        name = names.of[path]
+        if name.part is not Part.UP:
+            continue
+        other = first.setdefault((layout.root(PurePosixPath(path)), name.identity), path)
+        if other != path and path in mine:
+            yield HistoryProblem(path, f"has the same version as {quoted(other)}: {layout.tool} {layout.twice}")

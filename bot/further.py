@@ -14,6 +14,7 @@ from bot.model import Rehearsal, Transaction
 from bot.progress import Progress
 from bot.retyped import type_changes
 from bot.shadow import Done, Shadow
+from bot.sql import is_one_block, split
 from bot.way_back import second_run, way_back
 
 
@@ -39,7 +40,8 @@ class Further:
         if self._trials and done.migration.down is not None:
             with self._progress.step(f"try the way back of {path}"):
                 rehearsal = replace(rehearsal, down=way_back(done, self._shadow))
-        if self._trials and rehearsal.transaction is Transaction.NONE and rehearsal.statements_total > 1:
+        outside = rehearsal.transaction is Transaction.NONE and not is_one_block(split(done.migration.text))
+        if self._trials and outside and rehearsal.statements_total > 1:
             with self._progress.step(f"run {path} twice"):
                 rehearsal = replace(rehearsal, second_run=second_run(done, self._shadow))
         return rehearsal

@@ -241,6 +241,18 @@ def _end_of_block_comment(text: str, begin: int) -> int:
     return len(text)
 
 
+def is_one_block(script: Script) -> bool:
+    """Whether a file is one transaction by its own BEGIN and COMMIT."""
+    statements = script.statements
+    edges = ("begin", "start transaction", "commit", "end", "rollback", "abort")
+    return (
+        len(statements) > 1
+        and statements[0].begins("begin", "start transaction")
+        and statements[-1].begins("commit", "end")
+        and not any(statement.begins(*edges) for statement in statements[1:-1])
+    )
+
+
 def redacted(sql: str, *, limit: int = 200) -> str:
     """A statement on one line with its literals as `$1`, `$2`, …, at most `limit` characters: fit to be shown to others, as a
     literal may be somebody's data. What the tokenizer can't read is shown by its first words only.

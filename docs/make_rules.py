@@ -16,7 +16,11 @@ CASES = ROOT / "tests/cases"
 INDEX = PAGES / "README.md"
 # Findings about the files themselves, which no rehearsal makes.
 _OF_FILES = (
-    (HISTORY_CHANGED, "warning", "A migration that the base branch has is edited, renamed or deleted"),
+    (
+        HISTORY_CHANGED,
+        "warning",
+        "A migration of the base branch is edited, renamed or deleted, or a new file would not be run, or not in its place",
+    ),
     (BAD_DIRECTIVE, "warning", "A `-- rehearsal:` comment that does nothing"),
 )
 

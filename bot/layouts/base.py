@@ -2,6 +2,9 @@
 
 A layout is data and a few pure functions, one file for each tool; the registry in `bot/layouts/__init__.py` lists them. To
 add one: write the file, add it to the registry, add a folder of examples to `tests/unit/test_layouts.py`.
+
+What stands outside a file's name and text is told by other files, which the layout names and reads: an index that gives the order
+(`Index`), and settings beside a file (`Beside`). Discovery knows of both, and of no tool.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
+from typing import Any
 
 from bot.model import Transaction
 from bot.sql import Script, Statement
@@ -31,17 +35,29 @@ class Part(StrEnum):
     DOWN = "down"
     REPEATABLE = "repeatable"  # run again whenever its text changes, after all versions
     BASELINE = "baseline"  # stands for the versions before it on a new database; never run where there is one
+    CODE = "code"  # a program that the tool runs, in another language than SQL
+    OTHER = "other"  # of the tool, but no migration of PostgreSQL: a check, or for another database
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What a path tells. `order` sorts as the tool sorts; `version` is how the tool writes it. No file's name is longer than 255
-    bytes, so a number in it has no more digits: Python would not read thousands of them.
+    """What a path tells. `order` sorts as the tool sorts; `version` is how the tool writes it, `key` what it compares (1.0 is
+    1). `remark`: what the name says of how the file is sent, as `Beside` has it. `specific`: written for PostgreSQL, so that
+    the file for all databases with the same version gives way. No file's name is longer than 255 bytes, so a number in it has
+    no more digits: Python would not read thousands of them.
     """
 
     version: str
-    order: tuple[object, ...]
+    order: tuple[Any, ...]
     part: Part = Part.UP
+    key: object = None
+    specific: bool = False
+    remark: str = ""
+
+    @property
+    def identity(self) -> object:
+        """What two files of one version have in common."""
+        return self.version if self.key is None else self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,28 +69,93 @@ class HistoryTable:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """Where an index has a migration: its place in the order, and the stamp by which the tool tells new from old."""
+
+    place: int
+    stamp: float
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A file in the history's folder without which the tool runs nothing: what it does not list is not run. `read`: its text ->
+    each version that it lists; whatever the text is, it raises nothing.
+    """
+
+    file: str
+    read: Callable[[str], dict[str, Entry]]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A file of settings that belongs to one migration. `path`: of the migration -> of the settings; `remark`: the settings'
+    text -> a comment without a line end, or nothing. Both parts begin with the comment: what decides how a migration is sent is
+    in its text alone, and whoever compares or prints it sees it.
+    """
+
+    path: Callable[[PurePosixPath], PurePosixPath]
+    remark: Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """A tool's convention.
 
+    - `example`: the name of a migration, as people are told it;
     - `parse`: path -> what its name tells, or None: not a file of this layout;
     - `evidence`: (path, text) -> why this file must be of this layout, or None: its name alone does not say so;
     - `up`, `down`: text of a file -> the part to run, keeping line numbers; `down` gives None where the file has none;
     - `transaction`: the parsed up part -> how the tool sends it; it may raise ToolRefusal;
     - `one_session`: whether the tool runs all pending files on one connection, so that a SET in one is felt by the next;
-    - `strips_bom`: whether the tool drops a byte order mark before it sends the file.
+    - `together`: whether it runs all pending files in one transaction;
+    - `strips_bom`: whether the tool drops a byte order mark before it sends the file;
+    - `root`: path -> the folder that holds the history;
+    - `marks`: files or folders in the history's folder that only this tool has there; `marks_above`: in it or above it;
+    - `index`, `beside`: other files that tell more of the migrations;
+    - `only_named_so`: whether a folder of such names holds nothing else, so that a file with another name is a mistake;
+    - `kept`: version -> the version whose earlier text it keeps, where the tool keeps such copies;
+    - `skips`: text -> why the tool does not run such a file on a database that has run others, or None;
+    - `late`: what the tool does with a version older than one it has run; `twice`: with two files of one version;
+    - `refused`: why nothing of this tool can be rehearsed here, and what to do instead.
     """
 
     name: str
     tool: str
+    example: str
     parse: Callable[[PurePosixPath], Name | None]
     evidence: Callable[[PurePosixPath, str], str | None]
     transaction: Callable[[str, Script], Transaction]
     up: Callable[[str], str] = lambda text: text
     down: Callable[[str], str | None] = lambda _text: None
     one_session: bool = True
+    together: bool = False
     strips_bom: bool = False
     history: HistoryTable | None = None
     placeholder: re.Pattern[str] | None = None
+    root: Callable[[PurePosixPath], PurePosixPath] = lambda path: path.parent
+    marks: tuple[str, ...] = ()
+    marks_above: tuple[str, ...] = ()
+    index: Index | None = None
+    beside: Beside | None = None
+    only_named_so: bool = True
+    kept: Callable[[str], str | None] = lambda _version: None
+    skips: Callable[[str], str | None] | None = None
+    late: str = "a database that has that one runs this after it, if at all"
+    twice: str = "can record only one of them"
+    refused: tuple[str, str] | None = None
+
+
+_NUMBERED = re.compile(r"(?P<version>[0-9]{1,255})_(?P<title>.*)\.sql", re.DOTALL)
+
+
+def numbered(path: PurePosixPath) -> re.Match[str] | None:
+    """The `version` and `title` of `{version}_{title}.sql`; None for a file that holds expectations."""
+    return None if is_expectation(path) else _NUMBERED.fullmatch(path.name)
+
+
+def grandparent(path: PurePosixPath) -> PurePosixPath:
+    """The history's folder, where each migration has a folder of its own in it."""
+    return path.parent.parent
 
 
 def is_expectation(path: PurePosixPath) -> bool:
@@ -115,6 +196,11 @@ def single_unless_refused(_text: str, script: Script) -> Transaction:
     return Transaction.NONE if refused else Transaction.SINGLE
 
 
+def single(_text: str, _script: Script) -> Transaction:
+    """One transaction a file, whatever is in it."""
+    return Transaction.SINGLE
+
+
 def implicit(_text: str, _script: Script) -> Transaction:
     """The whole file as one simple query."""
     return Transaction.IMPLICIT
@@ -127,20 +213,22 @@ def section(text: str, begins: re.Pattern[str], ends: re.Pattern[str], keep: re.
     kept: list[str] = []
     inside = found = False
     for line in lines_of(text):
-        if begins.match(line):
-            inside = found = True
-            kept.append(_blank(line))
-        elif ends.match(line):
-            inside = False
-            kept.append(_blank(line))
-        else:
-            kept.append(line if inside or (keep and keep.match(line)) else _blank(line))
+        begun, ended = bool(begins.match(line)), bool(ends.match(line))
+        inside = begun or (inside and not ended)
+        found = found or begun
+        wanted = (inside and not begun) or (keep and not ended and keep.match(line))
+        kept.append(line if wanted else _blank(line))
     return "".join(kept) if found else None
 
 
 def lines_of(text: str) -> list[str]:
     """The lines as a tool reads them, each with its end: at line feeds alone, where `str.splitlines` knows ten more line ends."""
     return [f"{line}\n" for line in text.split("\n")[:-1]] + [text.rpartition("\n")[2]]
+
+
+def first_line(text: str) -> str:
+    """The first line, without its end."""
+    return text.partition("\n")[0]
 
 
 def _blank(line: str) -> str:

@@ -1,7 +1,9 @@
 """Flyway: `V1_2__name.sql` in the order of version numbers, `R__name.sql` after them, `U…` to undo, `B…` as a baseline.
 
 One transaction a file, unless a statement can't run in one; a file that mixes both kinds is refused by Flyway itself unless
-`mixed` is set ("Detected both transactional and non-transactional statements within the same migration").
+`mixed` is set ("Detected both transactional and non-transactional statements within the same migration"). A script's own
+settings in `V1__name.sql.conf` can say `executeInTransaction=false` (Script Configuration in its manual). A placeholder
+`${name}` is an error, as nobody tells its value; of Flyway's own ones too.
 """
 
 from __future__ import annotations
@@ -9,12 +11,15 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
-from bot.layouts.base import HistoryTable, Layout, Name, Part, ToolRefusal, is_expectation, refuses_transaction
+from bot.layouts.base import Beside, HistoryTable, Layout, Name, Part, ToolRefusal, is_expectation, refuses_transaction
 from bot.model import Transaction
 from bot.sql import Script
 
 _VERSIONED = re.compile(r"(?P<kind>[VUB])(?P<version>[0-9]{1,255}(?:[._][0-9]{1,255})*)__(?P<title>.*)\.sql", re.DOTALL)
+_CALLBACK = re.compile(r"(?:before|after|create)[A-Z][A-Za-z]*(?:__.*)?\.sql", re.DOTALL)
 _REPEATABLE = re.compile(r"R__(?P<title>.*)\.sql", re.DOTALL)
+_OUTSIDE = re.compile(r"^[ \t]*+(?:flyway\.)?executeInTransaction[ \t]*+=[ \t]*+false[ \t]*+\r?$", re.IGNORECASE | re.MULTILINE)
+_REMARK = "/* executeInTransaction=false */ "
 _PARTS = {"V": Part.UP, "U": Part.DOWN, "B": Part.BASELINE}
 
 
@@ -25,17 +30,22 @@ def _parse(path: PurePosixPath) -> Name | None:
         numbers = [int(n) for n in re.split(r"[._]", found["version"])]
         while len(numbers) > 1 and numbers[-1] == 0:  # 1.0 is 1
             numbers.pop()
-        return Name(found["version"].replace("_", "."), (0, tuple(numbers), path.name), _PARTS[found["kind"]])
+        return Name(found["version"].replace("_", "."), (0, tuple(numbers), path.name), _PARTS[found["kind"]], key=tuple(numbers))
     if found := _REPEATABLE.fullmatch(path.name):
         return Name(found["title"], (1, (), found["title"]), Part.REPEATABLE)
+    if _CALLBACK.fullmatch(path.name):
+        return Name(path.stem, (2, (), path.name), Part.OTHER)
     return None
 
 
 def _evidence(path: PurePosixPath, _text: str) -> str | None:
-    return f"{path.name} is named as Flyway names files" if _parse(path) else None
+    name = _parse(path)
+    return f"{path.name} is named as Flyway names files" if name and name.part is not Part.OTHER else None
 
 
-def _transaction(_text: str, script: Script) -> Transaction:
+def _transaction(text: str, script: Script) -> Transaction:
+    if text.startswith(_REMARK):
+        return Transaction.NONE
     refused = [refuses_transaction(s) for s in script.statements]
     if any(refused) and not all(refused):
         line = script.statements[refused.index(True)].line
@@ -50,10 +60,14 @@ def _transaction(_text: str, script: Script) -> Transaction:
 FLYWAY = Layout(
     name="flyway",
     tool="Flyway",
+    example="V1_2__name.sql",
     parse=_parse,
     evidence=_evidence,
     transaction=_transaction,
     strips_bom=True,
     history=HistoryTable("flyway_schema_history", "version"),
+    beside=Beside(lambda path: path.with_name(f"{path.name}.conf"), lambda text: _REMARK if _OUTSIDE.search(text) else ""),
+    late="a database that has that one refuses this, unless outOfOrder is set",
+    twice="refuses to run anything (Found more than one migration with version …)",
     placeholder=re.compile(r"\$\{(?P<name>[^{}\s]+)\}"),
 )

@@ -18,7 +18,8 @@ def _parse(path: PurePosixPath) -> Name | None:
     found = _FILE.fullmatch(path.name)
     if not found:
         return None
-    return Name(found["version"], (int(found["version"]), path.name), Part(found["part"]))
+    version = int(found["version"])
+    return Name(found["version"], (version, path.name), Part(found["part"]), key=version)
 
 
 def _evidence(path: PurePosixPath, _text: str) -> str | None:
@@ -28,8 +29,11 @@ def _evidence(path: PurePosixPath, _text: str) -> str | None:
 GOLANG_MIGRATE = Layout(
     name="golang-migrate",
     tool="golang-migrate",
+    example="1_name.up.sql",
     parse=_parse,
     evidence=_evidence,
     transaction=implicit,
     history=HistoryTable("schema_migrations", "version"),
+    late="a database that has that one never runs this, without a word, as golang-migrate goes on from the version it is at",
+    twice="refuses to run anything (duplicate migration file)",
 )

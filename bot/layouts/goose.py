@@ -9,11 +9,11 @@ import re
 from bisect import bisect_left
 from pathlib import PurePosixPath
 
-from bot.layouts.base import HistoryTable, Layout, Name, ToolRefusal, is_expectation, section
+from bot.layouts.base import HistoryTable, Layout, Name, Part, ToolRefusal, numbered, section
 from bot.model import Transaction
 from bot.sql import Script
 
-_FILE = re.compile(r"(?P<version>[0-9]{1,255})_.*\.sql", re.DOTALL)
+_CODE = re.compile(r"(?P<version>[0-9]{1,255})_.*(?<!_test)\.go", re.DOTALL)
 _UP = re.compile(r"--\s*\+goose\s+up\b", re.IGNORECASE)
 _DOWN = re.compile(r"--\s*\+goose\s+down\b", re.IGNORECASE)
 _STATEMENT = re.compile(r"\s*--\s*\+goose\s+statement(begin|end)\b", re.IGNORECASE)
@@ -24,14 +24,15 @@ _FOR_THE_FILE = re.compile(rf"{_NO_TRANSACTION.pattern}|^--\s*rehearsal:", re.IG
 
 
 def _parse(path: PurePosixPath) -> Name | None:
-    found = _FILE.fullmatch(path.name)
-    if not found or is_expectation(path):
+    found = numbered(path) or _CODE.fullmatch(path.name)
+    if not found:
         return None
-    return Name(found["version"], (int(found["version"]), path.name))
+    version = int(found["version"])
+    return Name(found["version"], (version, path.name), Part.UP if path.suffix == ".sql" else Part.CODE, key=version)
 
 
 def _evidence(path: PurePosixPath, text: str) -> str | None:
-    if _parse(path) and any(_UP.match(line) for line in text.split("\n")):
+    if path.suffix == ".sql" and _parse(path) and any(_UP.match(line) for line in text.split("\n")):
         return f"{path.name} has a line -- +goose Up"
     return None
 
@@ -73,10 +74,13 @@ def _refuse_what_goose_would_split(text: str, script: Script) -> None:
 GOOSE = Layout(
     name="goose",
     tool="goose",
+    example="1_name.sql",
     parse=_parse,
     evidence=_evidence,
     transaction=_transaction,
     up=_up,
     down=_down,
     history=HistoryTable("goose_db_version", "version_id"),
+    late="a database that has that one refuses this (missing migrations), unless -allow-missing is given",
+    twice="refuses to run anything (duplicate version detected)",
 )

@@ -17,7 +17,7 @@ def _parse(path: PurePosixPath) -> Name | None:
     if not found or path.name.endswith(".down.sql") or is_expectation(path):
         return None
     numbers = tuple(n for n in map(number, re.split(r"[._]", found["version"])) if n is not None)
-    return Name(found["version"], (numbers, path.name))
+    return Name(found["version"], (numbers, path.name), key=numbers)
 
 
 def _evidence(path: PurePosixPath, _text: str) -> str | None:
@@ -27,9 +27,12 @@ def _evidence(path: PurePosixPath, _text: str) -> str | None:
 PLAIN = Layout(
     name="plain",
     tool="psql",
+    example="1_name.sql",
     parse=_parse,
     evidence=_evidence,
     transaction=single_unless_refused,
     one_session=False,
     strips_bom=True,
+    only_named_so=False,
+    twice="runs them in the order of the rest of their names",
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from bot.layouts.base import HistoryTable, Layout, Name, implicit
+from bot.layouts.base import HistoryTable, Layout, Name, grandparent, implicit
 
 
 def _parse(path: PurePosixPath) -> Name | None:
@@ -23,8 +23,12 @@ def _evidence(path: PurePosixPath, _text: str) -> str | None:
 PRISMA = Layout(
     name="prisma",
     tool="Prisma Migrate",
+    example="20240131120000_name/migration.sql",
     parse=_parse,
     evidence=_evidence,
     transaction=implicit,
     history=HistoryTable("_prisma_migrations", "migration_name"),
+    root=grandparent,
+    marks=("migration_lock.toml",),
+    late="a database that has that one runs this after it",
 )

@@ -58,6 +58,8 @@ SQL_TOKENS = [
     "\\gexec", "\\!", "::", "1e999", "9" * 400, "0x", "1_", ".", "-- rehearsal: allow", "-- rehearsal:",
     "--rehearsal:EXPECT true", "-- rehearsal: allow x \u202e", "-- rehearsal: " + "a" * 300, "-- +goose Up\n",
     "-- +goose Down\n", "-- +goose StatementBegin\n", "-- +goose StatementEnd\n", "-- +goose NO TRANSACTION\n", "${x}", "${",
+    "-- migrate:up\n", "-- migrate:down transaction:false\n", "-- Up Migration\n", "--- down migration\n", "-- no-transaction\n",
+    "-- atlas:txmode none\n\n", "-- atlas:checkpoint", "--> statement-breakpoint\n", "{{ .x }}", "{{",
     "}", "CREATE INDEX CONCURRENTLY i ON t (a)", "ALTER TABLE t", "VACUUM", "do $$",
 ]  # fmt: skip
 sql_texts = st.lists(st.sampled_from(SQL_TOKENS) | st.text(max_size=3), max_size=40).map("".join)
@@ -68,6 +70,8 @@ LONG_OF = [
     "\\'", "U&'", "\n::", "\n :", "\n ", "\r\n", "--\n", "copy ", "from '", "::", "<!--", "www.", "](", "begin ", "case ",
     "CREATE FUNCTION f() ", "SELECT 1;\n", "SELECT 'a\n;\n';\n", ";\n", "COPY t FROM stdin;\n", "COPY t FROM STDIN ",
     "-- rehearsal: ", "-- rehearsal: allow x y\n", "-- +goose Up\n", "-- +goose StatementBegin\n", "do $$\n;\n$$;\n",
+    "-- migrate:up x ", "-- migrate:up\n", "-- Up Migration\n", "-- - ", "-- atlas:x y ", "-- atlas:x y\n", "{{", "{{ x }}",
+    "--> statement-breakpoint\n", "run_in_transaction = ", "executeInTransaction = ", "a@b ", "@v1\n", "+ a\n", "\t",
     "function f(", '"a" ', "ALTER x OWNER TO ", "GRANT x TO a, ", "x, ", "\ufeff",
 ]  # fmt: skip
 
@@ -133,7 +137,10 @@ def dropped(value: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
 NAME_PARTS = [
     "/", "..", ".", "//", "\\", "\n", "\r", "\0", "\ud800", "\udcff", " ", "a", "A", "é", "e\u0301", "1", "01", "1_", "1.2",
     "9" * 300, "9" * 5000, "x" * 4096, "V1__a", "V1_0__", "R__", "U1__", "B2__", "V", "__", "_", ".up", ".down", ".sql",
-    ".SQL", ".expect", "migration.sql", "migrations/", "db/", "~", "%2e%2e", "*", "?", "[", "-", "²", "١",
+    ".SQL", ".expect", "migration.sql", "up.sql", "down.sql", "deploy/", "revert/", "sqitch.plan",
+    "meta/_journal.json", "atlas.sum", ".postgres", ".mysql", ".autocommit", ".fizz", ".go", ".js", ".rb",
+    "migrate/1_a", "supabase/", "2024-01-31-120000_a/",
+    "migrations/", "db/", "~", "%2e%2e", "*", "?", "[", "-", "²", "١",
 ]  # fmt: skip
 names = st.lists(st.sampled_from(NAME_PARTS) | st.text(max_size=2), min_size=1, max_size=8).map("".join)
 file_names = names | names.map(lambda name: f"{name}.sql") | names.map(lambda name: f"db/migrations/1{name}.sql")

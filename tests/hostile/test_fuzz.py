@@ -184,6 +184,12 @@ def layouts_read(text: str) -> None:
     for layout in LAYOUTS:
         layout.up(text), layout.down(text)
         layout.evidence(PurePosixPath("1_a.sql"), text)
+        if layout.skips:
+            layout.skips(text)
+        if layout.beside:
+            layout.beside.remark(text)
+        if layout.index:
+            layout.index.read(text)
         if layout.placeholder:
             layout.placeholder.search(text)
         try:

@@ -1,6 +1,7 @@
 """Whole histories: rehearsed from the first to the last migration, the schema must be what plain psql gives.
 
-Our own small one always; other people's where MIGRATION_REHEARSAL_HISTORIES, or ../shared/data/histories, holds some.
+Small ones of our own, one of each layout, always; other people's where MIGRATION_REHEARSAL_HISTORIES, or
+../shared/data/histories, holds some.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pytest
 from bot.errors import ServerError
 from bot.model import Outcome
 from tests.fix_postgres import POSTGRES_BIN
+from tests.histories import HISTORIES
 from tests.postgres.replay import replay
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +30,15 @@ def check(folder: Path, seed: Path | None = None) -> None:
     assert [r for r in done.rehearsals if r.outcome is not Outcome.APPLIED] == []
     assert done.rehearsals
     assert done.same, done.difference()
+
+
+@pytest.mark.parametrize("layout", HISTORIES)
+def test_a_history_of_each_layout_ends_where_psql_ends(tmp_path: Path, layout: str) -> None:
+    for path, text in HISTORIES[layout].files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+
+    check(tmp_path)
 
 
 @pytest.mark.parametrize("folder", FOLDERS or [None], ids=lambda path: path.name if path else "none")

@@ -9,8 +9,10 @@ import pytest
 
 from bot.discovery import decode, plan_changes, plan_files
 from bot.errors import MigrationFileError
-from bot.layouts import LAYOUTS, Layout
+from bot.layouts import LAYOUTS, Layout, named
 from bot.model import FileChange, FileStatus, Plan
+from bot.sql import split
+from tests.histories import HISTORIES
 
 A, M, D, R = FileStatus.ADDED, FileStatus.MODIFIED, FileStatus.REMOVED, FileStatus.RENAMED
 
@@ -258,3 +260,332 @@ def test_expectations_that_can_not_be_read_are_named() -> None:
 
     with pytest.raises(MigrationFileError, match=r"1.expect.sql:2: \\d is a command of psql"):
         plan_files(["1.sql"], list(texts), texts.__getitem__, None)
+
+
+# ── Tools whose files are told by others ─────────────────────────────────────────────────────────────────────────────────
+
+
+def folder_plan(new: Mapping[str, str], base: Mapping[str, str] | None = None, **options: object) -> Plan:
+    """A plan of a change that adds or changes files with these texts, on a base with those."""
+    before = base or {}
+    changes = [FileChange(path, M if path in before else A) for path in new]
+
+    def read(path: str) -> bytes:
+        return new[path].encode()
+
+    def read_base(path: str) -> bytes:
+        return before[path].encode()
+
+    return plan_changes(changes, [*before], read, read_base, **options)  # type: ignore[arg-type]
+
+
+def said(found: Plan) -> dict[str, str]:
+    return {problem.path: problem.message for problem in found.problems}
+
+
+SQITCH = {
+    "sqitch.plan": "%project=shop\n\nusers 2024-01-01T00:00:00Z A <a@b> # u\norders 2024-01-02T00:00:00Z A <a@b> # o\n",
+    "deploy/users.sql": "BEGIN;\nCREATE TABLE users ();\nCOMMIT;",
+    "deploy/orders.sql": "BEGIN;\nCREATE TABLE orders ();\nCOMMIT;",
+    "revert/users.sql": "DROP TABLE users;",
+    "verify/users.sql": "SELECT FROM users;",
+}
+DRIZZLE = {
+    "drizzle/meta/_journal.json": '{"entries": [{"tag": "0000_z", "when": 5}, {"tag": "0001_a", "when": 7}]}',
+    "drizzle/0000_z.sql": "CREATE TABLE z ();\n--> statement-breakpoint\nCREATE TABLE y ();",
+    "drizzle/0001_a.sql": "CREATE TABLE a ();",
+}
+
+
+def test_sqitchs_plan_gives_the_order_and_reverts_are_the_way_back() -> None:
+    found = folder_plan(SQITCH)
+
+    assert [(m.path, m.version, m.down) for m in found.migrations] == [
+        ("deploy/users.sql", "users", "DROP TABLE users;"),
+        ("deploy/orders.sql", "orders", None),
+    ]
+    assert (found.reason, found.problems) == ("sqitch: sqitch.plan is there", ())
+
+
+def test_what_the_plan_does_not_list_is_not_run() -> None:
+    found = folder_plan({"deploy/lost.sql": "SELECT 1;"}, SQITCH)
+
+    assert paths(found)[0] == []
+    assert said(found) == {"deploy/lost.sql": "is not in `sqitch.plan`: sqitch does not run it"}
+
+
+def test_a_change_put_before_others_in_the_plan_is_refused() -> None:
+    plan = SQITCH["sqitch.plan"].replace("orders", "early 2024-01-02T00:00:00Z A <a@b>\norders", 1)
+
+    found = folder_plan({"sqitch.plan": plan, "deploy/early.sql": "SELECT 1;"}, SQITCH)
+
+    assert paths(found)[0] == ["deploy/early.sql"]
+    assert "comes before `deploy/orders.sql`" in said(found)["deploy/early.sql"]
+    assert "refuses this" in said(found)["deploy/early.sql"]
+
+
+def test_a_reworked_change_is_run_and_its_kept_copy_is_not() -> None:
+    plan = SQITCH["sqitch.plan"] + "@v1 2024-01-03T00:00:00Z A <a@b>\nusers [users@v1] 2024-01-04T00:00:00Z A <a@b> # again\n"
+    texts = {"sqitch.plan": plan, "deploy/users@v1.sql": SQITCH["deploy/users.sql"], "deploy/users.sql": "SELECT 'reworked';"}
+
+    found = folder_plan(texts, SQITCH)
+
+    assert paths(found) == (["deploy/users.sql"], ["deploy/users.sql", "deploy/orders.sql"])
+    assert [m.text for m in (found.migrations[0], found.base[0])] == ["SELECT 'reworked';", SQITCH["deploy/users.sql"]]
+    assert found.problems == ()
+
+
+def test_drizzles_journal_gives_the_order_and_one_transaction_is_said() -> None:
+    found = folder_plan(DRIZZLE)
+
+    assert paths(found)[0] == ["drizzle/0000_z.sql", "drizzle/0001_a.sql"]
+    assert "in one transaction" in found.reason
+
+
+def test_what_the_journal_dates_before_others_is_never_run() -> None:
+    journal = DRIZZLE["drizzle/meta/_journal.json"].replace("]}", ', {"tag": "0002_b", "when": 6}]}')
+    texts = {"drizzle/meta/_journal.json": journal, "drizzle/0002_b.sql": "SELECT 1;", "drizzle/0003_c.sql": "SELECT 2;"}
+
+    found = folder_plan(texts, DRIZZLE)
+
+    assert paths(found) == (["drizzle/0002_b.sql"], ["drizzle/0000_z.sql", "drizzle/0001_a.sql"])
+    assert "never runs this, without a word" in said(found)["drizzle/0002_b.sql"]
+    assert said(found)["drizzle/0003_c.sql"] == "is not in `meta/_journal.json`: Drizzle does not run it"
+
+
+def test_settings_beside_a_migration_are_read_with_it() -> None:
+    outside = {
+        "m/2024-01-01-000000_a/up.sql": "SELECT 1;",
+        "m/2024-01-01-000000_a/down.sql": "SELECT 2;",
+        "m/2024-01-01-000000_a/metadata.toml": "run_in_transaction = false\n",
+        "m/2024-01-02-000000_b/up.sql": "SELECT 3;",
+    }
+
+    one, other = folder_plan(outside).migrations
+
+    assert (one.text, one.down) == ("/* run_in_transaction = false */ SELECT 1;", "/* run_in_transaction = false */ SELECT 2;")
+    assert (other.text, other.down) == ("SELECT 3;", None)
+
+
+def test_settings_that_the_base_has_are_read_too() -> None:
+    base = {"m/2024-01-01-000000_a/up.sql": "SELECT 1;", "m/2024-01-01-000000_a/metadata.toml": "run_in_transaction = false\n"}
+
+    found = folder_plan({"m/2024-01-02-000000_b/up.sql": "SELECT 3;"}, base)
+
+    assert [m.text for m in found.base] == ["/* run_in_transaction = false */ SELECT 1;"]
+
+
+def test_the_file_for_postgresql_stands_for_that_for_all_databases() -> None:
+    texts = {
+        "m/1_a.up.sql": "SELECT 'all';",
+        "m/1_a.postgres.up.sql": "SELECT 'postgres';",
+        "m/1_a.mysql.up.sql": "SELECT `mysql`;",
+        "m/1_a.down.sql": "SELECT 'all down';",
+        "m/2_b.up.sql": "SELECT 2;",
+    }
+
+    found = folder_plan(texts)
+
+    assert [(m.path, m.down_path) for m in found.migrations] == [
+        ("m/1_a.postgres.up.sql", "m/1_a.down.sql"),
+        ("m/2_b.up.sql", None),
+    ]
+    assert found.problems == ()
+
+
+def test_each_folder_has_its_own_layout() -> None:
+    texts = {"a/V1__x.sql": "SELECT 1;", "b/1_y.up.sql": "SELECT 2;", "c/migrations/1_z.sql": "-- migrate:up\n-- migrate:down\n"}
+
+    found = folder_plan(texts)
+
+    assert [(m.path, m.layout) for m in found.migrations] == [
+        ("a/V1__x.sql", "flyway"),
+        ("c/migrations/1_z.sql", "dbmate"),
+        ("b/1_y.up.sql", "golang-migrate"),
+    ]
+    assert found.reason.count(";") == 2  # says why, of each
+
+
+# ── Files that would not be run, and not in their place ──────────────────────────────────────────────────────────────────
+
+# files that the base has, a new file -> a part of what is said of it
+NEVER_RUN = {
+    ("db/V1__a.sql", "db/V2_b.sql"): "is not named as Flyway names migrations, as in `V1_2__name.sql`",
+    ("m/1_a.up.sql", "m/2_b.sql"): "as in `1_name.up.sql`: it would never be run",
+    ("m/21_a.sql:-- +goose Up", "m/22-b.sql"): "not named as goose names migrations",
+    ("m/1_a.sql:-- Add migration script here", "m/2-b.sql"): "not named as sqlx",
+    ("prisma/migrations/1_a/migration.sql", "prisma/migrations/2_b.sql"): "not named as Prisma Migrate",
+    ("prisma/migrations/1_a/migration.sql", "prisma/migrations/2_b/up2.sql"): "not named as Prisma Migrate",
+    ("m/2024-01-01-000000_a/up.sql", "m/2024-01-02-000000_b.sql"): "not named as diesel",
+    ("m/1706702400000_a/up.sql", "m/1706702400001_b/upp.sql"): "not named as Hasura",
+    ("supabase/migrations/1_a.sql", "supabase/migrations/b.sql"): "not named as Supabase",
+    ("migrations/1_a.sql", "migrations/v2.sql"): "not named as psql",
+    ("m/1_a.sql:-- +goose Up", "m/2_b.go"): "is no SQL: goose runs it, but it is not rehearsed",
+    ("m/1706702400000_a.sql:-- Up Migration", "m/1706702400001_b.js"): "is no SQL: node-pg-migrate runs it",
+    ("db/V1__a.sql", "db/B2__b.sql"): "is a baseline, which Flyway runs on new databases only",
+    (
+        "m/1_a.sql:-- atlas:txmode none\n\n",
+        "m/2_b.sql:-- atlas:checkpoint\n\nSELECT 1;",
+    ): "is a checkpoint, which Atlas runs on new",
+}
+
+
+def with_texts(*files: str) -> dict[str, str]:
+    return {path: text or "SELECT 1;" for path, _, text in (file.partition(":") for file in files)}
+
+
+@pytest.mark.parametrize(("old", "new"), NEVER_RUN)
+def test_a_new_file_that_would_not_be_run_is_said(old: str, new: str) -> None:
+    found = folder_plan(with_texts(new), with_texts(old))
+
+    assert paths(found)[0] == []
+    (problem,) = found.problems
+    assert NEVER_RUN[old, new] in problem.message
+
+
+# files that the base has, a new file of which nothing is to be said though it is no migration
+NO_MISTAKE = [
+    ("db/V1__a.sql", "db/afterMigrate.sql"),
+    ("db/V1__a.sql", "db/U1__a.sql"),
+    ("m/1_a.up.sql", "m/1_a.down.sql"),
+    ("m/1_a.up.sql", "other/2_b.sql"),
+    ("m/1_a.up.sql", "m/structure.sql"),
+    ("m/1_a.up.sql", "m/1_a.expect.sql"),
+    ("m/1_a.postgres.up.sql", "m/1_a.mysql.up.sql"),
+    ("sql/1_a.sql", "sql/report.sql"),
+]
+
+
+@pytest.mark.parametrize(("old", "new"), NO_MISTAKE)
+def test_other_files_are_no_mistake(old: str, new: str) -> None:
+    found = folder_plan(with_texts(new), with_texts(old))
+
+    assert (found.migrations, found.problems) == ((), ())
+
+
+# layout -> a file that the base has, a new one that comes before it, and what the tool does with it
+LATE = {
+    "flyway": ("db/V10__b.sql", "db/V9__a.sql", "refuses this, unless outOfOrder is set"),
+    "golang-migrate": ("m/10_b.up.sql", "m/9_a.up.sql", "never runs this, without a word"),
+    "goose": ("m/10_b.sql:-- +goose Up", "m/9_a.sql", "unless -allow-missing"),
+    "sqlx": ("m/10_b.sql:-- Add migration script here", "m/9_a.sql", "runs this after it"),
+    "dbmate": ("m/9_b.sql:-- migrate:up", "m/10_a.sql:-- migrate:up", "--strict"),  # text: 1 is before 9
+    "prisma": ("p/2_b/migration.sql", "p/1_a/migration.sql", "runs this after it"),
+    "diesel": ("m/2024-01-02-000000_b/up.sql", "m/2024-01-01-000000_a/up.sql", "runs this after it"),
+    "hasura": ("m/1706702400001_b/up.sql", "m/1706702400000_a/up.sql", "if at all"),
+    "supabase": ("supabase/migrations/2_b.sql", "supabase/migrations/1_a.sql", "--include-all"),
+    "node-pg-migrate": ("m/2_b.sql:-- Up Migration", "m/1_a.sql", "refuses to run anything"),
+    "atlas": ("m/2_b.sql:-- atlas:txmode none\n\n", "m/1_a.sql", "non-linear"),
+    "popx": ("m/2_b.postgres.up.sql", "m/1_a.up.sql", "runs this after it"),
+    "plain": ("migrations/10_b.sql", "migrations/9_a.sql", "if at all"),
+}
+
+
+@pytest.mark.parametrize("layout", [layout.name for layout in LAYOUTS if not layout.index and not layout.refused])
+def test_a_version_older_than_the_newest_on_the_base_is_said(layout: str) -> None:
+    old, new, what = LATE[layout]
+
+    found = folder_plan(with_texts(new), with_texts(old))
+
+    assert [m.layout for m in found.migrations] == [layout]
+    (problem,) = found.problems
+    assert problem.message.startswith(f"comes before `{old.partition(':')[0]}`")
+    assert what in problem.message
+    assert folder_plan(with_texts(old), with_texts(new)).problems == ()  # the other way round it is in its place
+
+
+# new files, files that the base has -> what is said of which
+ONE_VERSION = {
+    (("db/V2__b.sql",), ("db/V2.0__a.sql",)): {"db/V2__b.sql": "has the same version as `db/V2.0__a.sql`: Flyway refuses"},
+    (("m/2_b.up.sql",), ("m/02_a.up.sql",)): {"m/2_b.up.sql": "has the same version as `m/02_a.up.sql`: golang-migrate refuses"},
+    (("m/2_a.up.sql", "m/2_b.up.sql"), ("m/1_a.up.sql",)): {"m/2_b.up.sql": "has the same version as `m/2_a.up.sql`"},
+    (("m/2_b.up.sql",), ("other/2_a.up.sql", "m/1_a.up.sql")): {},
+    (("m/2_b.up.sql", "m/2_b.down.sql"), ("m/1_a.up.sql",)): {},
+    (("migrations/2_b.sql",), ("migrations/2_a.sql",)): {"migrations/2_b.sql": "psql runs them in the order of"},
+}
+
+
+@pytest.mark.parametrize(("new", "old"), ONE_VERSION)
+def test_two_files_of_one_version_are_said(new: tuple[str, ...], old: tuple[str, ...]) -> None:
+    found = said(folder_plan(with_texts(*new), with_texts(*old)))
+
+    expected = ONE_VERSION[new, old]
+    assert found.keys() == expected.keys()
+    assert all(part in found[path] for path, part in expected.items())
+
+
+def test_a_hole_between_two_numbers_is_nothing() -> None:
+    assert folder_plan(with_texts("db/V9__b.sql"), with_texts("db/V1__a.sql")).problems == ()
+
+
+def test_a_way_back_may_be_edited() -> None:
+    found = folder_plan({"m/1_a.down.sql": "SELECT 2;"}, with_texts("m/1_a.up.sql", "m/1_a.down.sql"))
+
+    assert found.problems == ()  # it is run when it is needed, as it is then
+
+
+def test_rails_is_refused_with_what_to_do() -> None:
+    texts = with_texts("db/migrate/20240101000000_a.rb", "db/structure.sql")
+
+    with pytest.raises(MigrationFileError, match=r"20240101000000_a\.rb is a migration of Rails, .* can't .* FILE\.sql"):
+        folder_plan(texts)
+    with pytest.raises(MigrationFileError, match="is a migration of Rails"):
+        plan_files(["db/migrate/1_a.rb"], [], lambda _path: b"class A", None)
+    assert folder_plan(with_texts("db/structure.sql")).reason == "no changed file is a migration"
+    assert paths(folder_plan({**texts, **with_texts("sql/1_b.sql")}, folders=["sql"]))[0] == ["sql/1_b.sql"]
+
+
+def test_a_template_that_nobody_fills_in_is_named() -> None:
+    with pytest.raises(MigrationFileError, match=r"1_a\.postgres\.up\.sql:1: the placeholder \{\{ \.X \}\} has no value"):
+        folder_plan({"m/1_a.postgres.up.sql": "SELECT {{ .X }};"})
+
+
+def test_named_files_stand_on_what_their_plan_has_before() -> None:
+    texts = {path: text.encode() for path, text in SQITCH.items()}
+
+    found = plan_files(["deploy/orders.sql"], list(texts), texts.__getitem__, None)
+
+    assert paths(found) == (["deploy/orders.sql"], ["deploy/users.sql"])
+
+
+# ── A history of each layout ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_there_is_a_history_of_each_layout() -> None:
+    assert [*HISTORIES] == [layout.name for layout in LAYOUTS if not layout.refused]
+
+
+@pytest.mark.parametrize("layout", HISTORIES)
+def test_a_history_is_detected_ordered_and_sent_as_its_tool_does(layout: str) -> None:
+    history = HISTORIES[layout]
+
+    found = folder_plan(dict(sorted(history.files.items())))
+
+    assert found.reason.startswith(f"{layout}: ")
+    assert {m.layout for m in found.migrations} == {layout}
+    sent = {m.path: named(layout).transaction(m.text, split(m.text)) for m in found.migrations}
+    assert [*sent.items()] == [*history.migrations.items()]
+    assert tuple(m.path for m in found.migrations if m.down is not None) == history.with_down
+
+
+@pytest.mark.parametrize("layout", HISTORIES)
+def test_the_last_of_a_history_stands_on_the_others(layout: str) -> None:
+    history = HISTORIES[layout]
+    *before, last = history.migrations
+    base = {path: text for path, text in history.files.items() if path != last}
+
+    found = folder_plan({last: history.files[last]}, base)
+
+    assert paths(found) == ([last], before)
+    assert found.problems == ()
+    assert {m.layout for m in (*found.migrations, *found.base)} == {layout}
+
+
+@pytest.mark.parametrize("layout", HISTORIES)
+def test_a_told_layout_needs_no_evidence(layout: str) -> None:
+    history = HISTORIES[layout]
+
+    found = folder_plan(dict(sorted(history.files.items())), layout=layout)
+
+    assert [m.path for m in found.migrations] == [*history.migrations]
+    assert found.reason.startswith(f"{layout}: as told")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from bot.cli import _parser
+from bot.layouts import LAYOUTS, Layout, Part
 from bot.rules import RULES, Rule
 from docs.make_hostile import PAGE as HOSTILE
 from docs.make_hostile import page as hostile_page
@@ -84,3 +85,43 @@ def test_links_inside_the_repository_lead_somewhere(name: str) -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", (ROOT / name).read_text())
 
     assert [target for target in targets if not ((ROOT / name).parent / target).exists()] == []
+
+
+# ── Layouts ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+LAYOUT_ROWS = {
+    cells[0].strip("` "): cells
+    for line in (ROOT / "docs" / "layouts.md").read_text().splitlines()
+    if len(cells := line.strip("|").split("|")) == 6 and cells[0].startswith(" `")
+}
+
+
+def test_the_page_of_layouts_has_a_row_for_each() -> None:
+    assert [*LAYOUT_ROWS] == [layout.name for layout in LAYOUTS]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
+def test_a_layouts_row_is_what_it_does(layout: Layout) -> None:
+    _name, files, _order, back, history, not_run = LAYOUT_ROWS[layout.name]
+
+    def parts(cell: str) -> set[Part | None]:
+        names = [layout.parse(PurePosixPath(name)) for name in re.findall(r"`([\w./-]+\.\w+)`", cell)]
+        return {name.part if name else None for name in names}
+
+    assert parts(files) <= {Part.UP, Part.REPEATABLE}
+    assert bool(parts(files)) is (layout.refused is None)
+    assert parts(back) <= {Part.DOWN}
+    assert not parts(not_run) & {Part.UP, Part.REPEATABLE, Part.DOWN}
+    assert (f"`{layout.history.table}`" if layout.history else "–") == history.strip()
+    assert (f"`{layout.index.file}`" if layout.index else "") in _order
+
+
+def test_what_the_page_says_of_old_versions_is_what_findings_say() -> None:
+    text = (ROOT / "docs" / "layouts.md").read_text()
+    never, refuse = re.search(r"with what the tool does then: (.*) never run it, without a word; (.*) refuse;", text).groups()  # type: ignore[union-attr]
+
+    def tools(listed: str) -> set[str]:
+        return set(re.split(r", | and ", listed))
+
+    assert tools(never) == {layout.tool for layout in LAYOUTS if "never" in layout.late}
+    assert tools(refuse) == {layout.tool for layout in LAYOUTS if "has that one refuses" in layout.late}

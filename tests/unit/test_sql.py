@@ -7,7 +7,7 @@ import sqlglot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.sql import redacted, split
+from bot.sql import is_one_block, redacted, split
 
 # text -> the statements in it
 SPLITS = {
@@ -148,3 +148,21 @@ def test_long_statements_are_split_as_short_ones_are(text: str) -> None:
 
     assert [(s.sql, s.line, s.copy_data) for s in quickly.statements] == [(s.sql, s.line, s.copy_data) for s in slowly.statements]
     assert (quickly.directives, quickly.meta_commands) == (slowly.directives, slowly.meta_commands)
+
+
+# a file -> whether its own BEGIN and COMMIT make it one transaction
+BLOCKS = {
+    "BEGIN;\nSELECT 1;\nCOMMIT;": True,
+    "-- Deploy users\nSTART TRANSACTION;\nSELECT 1;\nEND": True,
+    "BEGIN;\nSELECT 1;\nCOMMIT;\nSELECT 2;": False,
+    "BEGIN;\nSELECT 1;\nCOMMIT;\nBEGIN;\nSELECT 2;\nCOMMIT;": False,
+    "SELECT 1;\nCOMMIT;": False,
+    "DO $$ BEGIN END $$;\nCOMMIT;": False,
+    "BEGIN;": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize(("text", "one"), BLOCKS.items())
+def test_a_file_that_is_one_transaction_by_itself(text: str, one: bool) -> None:
+    assert is_one_block(split(text)) is one

@@ -1,0 +1,69 @@
+"""`migration-rehearsal list` on a disk: what a tool keeps beside a migration is found, whether a file or a folder is named."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bot.cli import main
+from tests.histories import HISTORIES
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(files: dict[str, str]) -> None:
+    for path, text in files.items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text)
+
+
+def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert main(["list", *arguments]) == 0
+    return [line.split("  (version ")[0] for line in capsys.readouterr().out.splitlines() if "  (version " in line]
+
+
+@pytest.mark.parametrize("layout", HISTORIES)
+def test_a_folder_is_listed_in_its_tools_order(layout: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(HISTORIES[layout].files)
+
+    assert listed(capsys, ".") == [*HISTORIES[layout].migrations]
+
+
+@pytest.mark.parametrize("layout", ["prisma", "sqitch", "drizzle", "diesel", "hasura", "atlas", "golang-migrate"])
+def test_a_named_file_is_known_by_what_lies_beside_it(layout: str, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(HISTORIES[layout].files)
+    last = [*HISTORIES[layout].migrations][-1]
+
+    assert main(["list", last]) == 0
+    said = capsys.readouterr().out
+
+    assert said.startswith(f"{last}  (version ")
+    assert f", {layout})" in said
+
+
+def test_a_named_file_has_its_settings_and_its_plan_from_the_disk(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sqitch = HISTORIES["sqitch"].files
+    subprocess.run(["git", "init", "-q", "-b", "main"], check=True)
+    write({path: text for path, text in sqitch.items() if not path.endswith("/x.sql")} | {"sqitch.plan": "z\ny\n"})
+    subprocess.run(["git", "add", "."], check=True)
+    author = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", *author, "commit", "-qm", "base"], check=True)
+    write(sqitch)
+
+    assert main(["list", "deploy/x.sql", "--base", "main", "--format", "json"]) == 0
+    said = capsys.readouterr().out
+
+    assert said.index("deploy/x.sql") < said.index("deploy/z.sql") < said.index("deploy/y.sql")  # on these, in this order
+
+
+def test_rails_is_no_empty_answer(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write({"db/migrate/20240101000000_a.rb": "class A < ActiveRecord::Migration[7.1]; end"})
+
+    assert main(["list", "db/migrate"]) == 2
+    assert "which can't be rehearsed" in capsys.readouterr().err
