@@ -43,6 +43,7 @@ _ROLES = [
         rb"^SET (?:SESSION AUTHORIZATION|ROLE)",
     )
 ]
+_MAKES_ROLE = re.compile(rb'^\s*CREATE (?:ROLE|GROUP|USER(?!\s+MAPPING)) ("(?:[^"]|"")+"|[\w$]+)', re.IGNORECASE)
 _NOT_ROLES = frozenset({"public", "current_user", "session_user", "current_role", "default", "none", "postgres"})
 _DUMPED_FROM = re.compile(rb"Dumped from database version:? (\d{1,4})")
 _DUMPED_BY = re.compile(rb"Dumped by pg_dump version:? (\d{1,4})")
@@ -145,7 +146,8 @@ def open_seed(located: Located, folder: Path, newest: Binaries, progress: Progre
             found = _scan(_archive_lines(path, newest), whole=False)
     if not found.anything:
         raise SeedError(f"The seed {name} is empty.", advice="Make it again with pg_dump.")
-    return SeedFile(path, kind, identity, found.taken_at or taken_at, frozenset(found.roles), found.creates_public, found.needs())
+    roles = frozenset(found.roles - found.makes)
+    return SeedFile(path, kind, identity, found.taken_at or taken_at, roles, found.creates_public, found.needs())
 
 
 @dataclass(slots=True)
@@ -156,6 +158,7 @@ class _Found:
     taken_at: str | None = None
     anything: bool = False
     creates_public: bool = False
+    makes: set[str] = field(default_factory=set)  # roles that it creates itself
 
     def needs(self) -> Needs:
         if not self.major:
@@ -228,6 +231,8 @@ def _note_names(line: bytes, found: _Found) -> None:
     if extension := _EXTENSION.match(line):
         found.extensions.add(extension[1].decode(errors="replace").strip('"'))
         return
+    if made := _MAKES_ROLE.match(line):
+        found.makes.add(_role(made[1].decode(errors="replace")))
     for pattern in _ROLES:
         if named := pattern.match(line):
             for name in re.findall(rb'"(?:[^"]|"")+"|[\w$]+', named[1]):

@@ -46,13 +46,14 @@ def _asked(
     connect: Callable[[], psycopg.Connection], patience: Patience, text: str, ask: Callable[[psycopg.Connection, str], str | None]
 ) -> str | None:
     """What is wrong, or None. It is asked in a transaction that can write nothing, and that is rolled back."""
+    limit_ms = patience.left_ms
     with connect() as connection, reading(connection, patience, search_path=None):
         try:
             return ask(connection, text)
         except psycopg.errors.QueryCanceled as error:
             if is_raised(error.diag):
                 return message_of(error, text)
-            return f"it took longer than {patience.limit_ms / 1000:g} s, the limit set for it"
+            return f"it took longer than {limit_ms / 1000:.3g} s, which is what was left for it"
         except psycopg.Error as error:
             return message_of(error, text)
 

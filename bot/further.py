@@ -35,7 +35,7 @@ class Further:
             patience = limits.counting.within(limits.migration_s)
             expectations = check_expectations(done.migration, self._connect, patience)
         with self._progress.step(f"compare values that {path} changed the type of", only_if_long=True):
-            types = type_changes(done, self._shadow, limits.count_ms)
+            types = type_changes(done, self._shadow, limits.counting.within(limits.migration_s))
         rehearsal = replace(done.rehearsal, expectations=expectations, types=types)
         if self._trials and done.migration.down is not None:
             with self._progress.step(f"try the way back of {path}"):

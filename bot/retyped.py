@@ -14,6 +14,7 @@ from bot import diff
 from bot.errors import CloneError
 from bot.model import Rehearsal, TypeChange
 from bot.postgres.catalog import Snapshot
+from bot.postgres.reading import Patience
 from bot.shadow import Done, Shadow
 
 # The type of each column of one table; `base` is what stands below its domains, if there are any.
@@ -71,7 +72,7 @@ class _Table:
     columns: Mapping[int, tuple[str, str]]
 
 
-def type_changes(done: Done, shadow: Shadow, limit_ms: int) -> tuple[TypeChange, ...]:
+def type_changes(done: Done, shadow: Shadow, patience: Patience) -> tuple[TypeChange, ...]:
     """The columns whose type a migration changed, each with how many values are others now.
 
     What can't be compared, for want of a key, a cast, time or a second clone, has None.
@@ -84,7 +85,7 @@ def type_changes(done: Done, shadow: Shadow, limit_ms: int) -> tuple[TypeChange,
         changed = _changed(done, oid)
         empty = any(t.name == table.name and 0 in (t.rows_before, t.rows_after) for t in done.rehearsal.tables)
         wanted = [] if empty else [number for number in changed if not _is_harmless(done, oid, *changed[number])]
-        counts = _compared(done, oid, wanted, shadow, limit_ms) if wanted else {}
+        counts = _compared(done, oid, wanted, shadow, patience.left_ms) if wanted else {}
         for number, (old, new) in changed.items():
             compared, differ = counts.get(number, (None, None)) if number in wanted else (None, 0)
             column = done.after.columns[oid, number].name

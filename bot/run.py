@@ -361,7 +361,7 @@ def _make_seed(
         since_xid = next_xid(admin)
     if settings.seed_sql:  # mostly a file of the repository: it has the rights of a migration
         with progress.step(f"run {settings.seed_sql}"):
-            seeds.run_sql_file(server, SEED, Path(settings.seed_sql), role=role)
+            seeds.run_sql_file(server, SEED, Path(settings.seed_sql), role=role, limit_s=settings.time_limit_s)
     return seeds.finish(server, kind, identity, taken_at, progress), role, since_xid, notes
 
 

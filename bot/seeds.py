@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import threading
 import zlib
@@ -98,14 +99,24 @@ def identity_of_texts(texts: Sequence[str]) -> str:
 
 
 def run_sql_file(
-    server: Server, database: str, path: Path, advance: Advance | None = None, *, gz: bool = False, role: str = MAKER
+    server: Server,
+    database: str,
+    path: Path,
+    advance: Advance | None = None,
+    *,
+    gz: bool = False,
+    role: str = MAKER,
+    limit_s: float | None = None,
 ) -> None:
     """Runs a SQL file with psql, as a role; psql's own commands are refused. Raises SeedError with the first thing that went
-    wrong.
+    wrong, or when it takes longer than `limit_s`.
     """
     psql = start_psql(server, database, role)
     assert psql.stdin is not None  # noqa: S101  made with a pipe
     errors = _Drain(psql)
+    late = threading.Timer(limit_s or threading.TIMEOUT_MAX, psql.kill)
+    late.daemon = True
+    late.start()
     try:
         with opened(path, gz=gz) as stream:
             _feed(psql.stdin, stream, Script(path.name), advance)
@@ -121,13 +132,26 @@ def run_sql_file(
         with _ignoring_broken_pipe():
             psql.stdin.close()
         said = errors.finish()
+        late.cancel()
+    if limit_s and psql.returncode == -signal.SIGKILL:
+        raise SeedError(
+            f"{path.name} took longer than {limit_s:g} s, the limit set for it.",
+            advice="Give it fewer rows, or the input time-limit more minutes.",
+        )
     if psql.returncode != 0:
         _refuse_command(path, said, gz=gz)
         raise SeedError(
             f"{path.name} could not be restored.",
             why=server.last_words() or _first_error(said, path, gz=gz),
-            advice="Restore it into an empty PostgreSQL of the same version with `psql -v ON_ERROR_STOP=1` to see it fail there.",
+            advice=_RESTORE_BY_HAND if role == MAKER else _AS_A_MIGRATION,
         )
+
+
+_RESTORE_BY_HAND = "Restore it into an empty PostgreSQL of the same version with `psql -v ON_ERROR_STOP=1` to see it fail there."
+_AS_A_MIGRATION = (
+    "It has the rights of a migration: `SET session_replication_role = replica;` turns triggers off, where DISABLE TRIGGER ALL "
+    "is a superuser's; the input superuser gives all rights."
+)
 
 
 def _feed(psql: IO[bytes], stream: IO[bytes], script: Script, advance: Advance | None) -> None:

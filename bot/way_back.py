@@ -133,7 +133,7 @@ def _lost_of_before(done: Done, before: Snapshot, after: Snapshot, shadow: Shado
     tables = [before.tables[oid] for oid in sorted(changed & before.tables.keys()) if _holds_data(before.tables[oid])]
     held = done.held_before.before(oids[table.name] for table in tables if table.name in oids)
     by_name = {table.name: table for table in after.tables.values()}
-    patience = shadow.limits.counting
+    patience = shadow.limits.counting.within(shadow.limits.migration_s)
     with shadow.read() as reader:
         for table in tables:
             was = held.get(oids.get(table.name, 0))

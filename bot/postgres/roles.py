@@ -61,7 +61,7 @@ _SETTINGS = (
 # What comes with PostgreSQL and gives no more than a look, or what the role has anyway; masters of hosted servers may grant it.
 _PREDEFINED = frozenset(
     {"pg_read_all_data", "pg_write_all_data", "pg_monitor", "pg_read_all_settings", "pg_read_all_stats", "pg_stat_scan_tables"}
-    | {"pg_signal_backend", "pg_checkpoint", "pg_maintain", "pg_use_reserved_connections"}
+    | {"pg_signal_backend", "pg_checkpoint", "pg_use_reserved_connections"}  # pg_maintain may lock the catalog
 )
 _OTHERS = """
 SELECT r.rolname::text

@@ -422,7 +422,6 @@ LIES = {
         + "CREATE ROLE other; GRANT other TO CURRENT_USER; GRANT CREATE ON SCHEMA public TO other; ALTER TABLE t OWNER TO other;"
         "REVOKE ALL ON t FROM PUBLIC; REVOKE other, pg_read_all_data FROM CURRENT_USER",
         no_clone="InsufficientPrivilege",
-        denied_since_16=True,
     ),
     "lets nobody connect any more": Case(
         WRITES + "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I ALLOW_CONNECTIONS false', current_database()); END $$", "22023"

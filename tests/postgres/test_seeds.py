@@ -379,3 +379,35 @@ def test_a_seed_of_a_newer_server(tmp_path: Path) -> None:
 
     with pytest.raises(ServerError, match="is older than 99, which the seed needs"):
         choose(seed.needs, POSTGRES_BIN)
+
+
+def test_a_role_that_the_seed_makes_itself_is_not_made_before(tmp_path: Path) -> None:
+    path = tmp_path / "seed.sql"
+    path.write_text(
+        'CREATE ROLE shop;\nCREATE USER "Odd One";\nCREATE TABLE t ();\nALTER TABLE t OWNER TO shop;\nGRANT ALL ON t TO other;\n'
+    )
+
+    assert look(path, tmp_path).roles == {"other"}
+
+
+def test_test_data_has_an_end(server: Server, database: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.sql"
+    path.write_text("SELECT pg_sleep(60);")
+
+    with pytest.raises(SeedError, match=r"took longer than 0\.2 s"):
+        seeds.run_sql_file(server, database, path, limit_s=0.2)
+
+
+def test_publications_are_restored(server: Server, binaries: Binaries, tmp_path: Path) -> None:
+    may_make_seeds(server)
+    with server.connect("postgres") as admin:
+        admin.execute("CREATE DATABASE published OWNER postgres")
+    with server.connect("published", user=MAKER) as connection:
+        connection.execute("CREATE TABLE t (id int); CREATE PUBLICATION p FOR TABLE t; CREATE PUBLICATION every FOR ALL TABLES")
+    dump = server.run_tool("pg_dump", "-Fc", "-d", "published")
+    (tmp_path / "seed.dump").write_bytes(dump.communicate()[0])
+
+    with embedded_server(binaries) as fresh:
+        seeds.restore(fresh, look(tmp_path / "seed.dump", tmp_path), QUIET)
+        with fresh.connect("seed") as connection:
+            assert connection.execute("SELECT pubname FROM pg_publication ORDER BY 1").fetchall() == [("every",), ("p",)]
