@@ -123,6 +123,8 @@ def test_a_migration_that_passes(shop: Shop) -> None:
     assert ran.summary.startswith("### ✅")
     [migration] = ran.report()["migrations"]
     assert (migration["path"], migration["outcome"]) == ("migrations/2.sql", "applied")
+    clone = ran.report()["clone"]
+    assert (clone["role"], clone["superuser"], clone["network"]) == ("postgres", False, False)
 
 
 def test_a_migration_that_existing_rows_break_and_its_repair(shop: Shop) -> None:
