@@ -643,7 +643,7 @@ EXHAUSTION = {
     ),
     "expects what takes for ever": Case(
         "SELECT 1; -- rehearsal: x\n-- rehearsal: expect pg_sleep(3600) IS NULL",
-        told=("expectation: it took longer than 0.3 s, the limit set for it",),
+        told=("expectation: it took longer than 0.3 s, which is what was left for it",),
         count_s=0.3,
     ),
     "expects more rows than there can be": Case(
