@@ -12,8 +12,8 @@ import pytest
 
 
 def _keep_databases_in_memory() -> None:
-    """The tests make and drop some thousand databases of three hundred files each, for which a disk's file system takes half of all
-    their time. What pytest keeps for us to look at stays on the disk.
+    """The tests make and drop some thousand databases of three hundred files each, for which a disk's file system takes half of
+    all their time. What pytest keeps for us to look at stays on the disk.
     """
     memory = Path("/dev/shm")
     if os.access(memory, os.W_OK | os.X_OK) and shutil.disk_usage(memory).free > 4 * 2**30:
