@@ -368,6 +368,40 @@ def test_messages_do_not_tell_values(stage: Stage, sql: str) -> None:
     assert rehearsal.error.message == VALUES[sql]
 
 
+HOLDS = "CREATE TABLE t (id int PRIMARY KEY, a text); INSERT INTO t VALUES (1, 'secret')"
+# what a function puts together of a row's value and executes -> what is said
+MADE_UP = {
+    "EXECUTE 'SELECT x.' || (SELECT a FROM t) || ' FROM t AS x'": "column x.… does not exist",
+    "EXECUTE 'CREATE TYPE ' || (SELECT a FROM t) || ' AS ENUM ()'; EXECUTE 'SELECT 1::' || (SELECT a FROM t)": (
+        "cannot cast type integer to …"
+    ),
+    "EXECUTE 'CREATE TABLE ' || (SELECT a FROM t) || '(i) AS SELECT 1';"
+    "EXECUTE 'CREATE VIEW v AS SELECT * FROM ' || (SELECT a FROM t);"
+    "EXECUTE 'DROP TABLE ' || (SELECT a FROM t)": "cannot drop table … because other objects depend on it",
+    "EXECUTE 'DROP TABLE nosuch'": 'table "nosuch" does not exist',
+}
+
+
+@pytest.mark.parametrize("body", MADE_UP)
+def test_names_that_were_put_together_are_not_told(stage: Stage, body: str) -> None:
+    (rehearsal,) = stage.rehearse(HOLDS, f"DO $$ BEGIN {body}; END $$")
+
+    assert rehearsal.error is not None
+    assert rehearsal.error.message == MADE_UP[body]
+
+
+def test_a_syntax_error_that_is_raised_does_not_have_the_file_sent_unwatched(stage: Stage) -> None:
+    once = (
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) THEN"
+        " PERFORM pg_advisory_lock(7); RAISE syntax_error; END IF; END $$;"
+    )
+
+    (rehearsal,) = stage.rehearse(HOLDS, once + "ALTER TABLE t ALTER a TYPE varchar(9)")
+
+    assert rehearsal.error is not None
+    assert (rehearsal.outcome, rehearsal.error.raised) == (Outcome.FAILED, True)
+
+
 def test_what_tables_hold_is_asked_of_the_untouched_seed(stage: Stage) -> None:
     """A table created by one migration and dropped by the next is known; renamed ones keep their past."""
     _first, second = stage.rehearse(
