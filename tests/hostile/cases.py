@@ -666,9 +666,9 @@ EXHAUSTION = {
         room_mb=60,
     ),
     "fills the disk with an index": Case(
-        "CREATE TABLE n AS SELECT i FROM generate_series(1, 300000) AS i; CREATE INDEX ON n (repeat(md5(i::text), 20))",
+        "CREATE TABLE n AS SELECT i FROM generate_series(1, 900000) AS i; CREATE INDEX ON n (repeat(md5(i::text), 20))",
         FULL,
-        room_mb=30,
+        room_mb=60,
     ),
     "fills the disk a little at a time, and goes on": Case(
         in_a_loop(

@@ -30,7 +30,7 @@ from bot.errors import UnreachableError, UsageError
 from bot.journal.runs import Journal
 from bot.journal.steps import State, Step, run_id_of
 from bot.journal.store import Store
-from bot.postgres.embedded import Server
+from bot.postgres.embedded import SUPERUSER, Server
 from bot.sealing import seal_of
 from bot.sidecar import Options, Sidecar, parse_upstreams, serve
 from tests.postgres.counting_upstream import Answer, CountingUpstream, counting_upstream
@@ -101,7 +101,7 @@ def shared_sidecar(server: Server, shared_upstream: CountingUpstream) -> Iterato
     name = f"sidecar_{uuid.uuid4().hex}"
     with server.connect("postgres") as admin:
         admin.execute(f"CREATE DATABASE {name}".encode())
-    with running(server.conninfo(name), shared_upstream, connect_timeout_s=2, upstream_timeout_s=5) as sidecar:
+    with running(server.conninfo(name, user=SUPERUSER), shared_upstream, connect_timeout_s=2, upstream_timeout_s=5) as sidecar:
         yield sidecar
     with server.connect("postgres") as admin:
         admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
