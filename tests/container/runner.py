@@ -123,7 +123,9 @@ class Runner:
         command += [f"--with={name}={value}" for name, value in (inputs or {}).items()]
         command += [f"--env={name}={value}" for name, value in (env or {}).items()]
         command += ["--docker", str(self._docker(home, options))]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # What it leaves is moved to our folder: from there it keeps its owners.
+        beside = {**os.environ, "TMPDIR": str(self.folder)}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=beside)
         return Running(process, self.image, repository, self.folder / uuid.uuid4().hex)
 
     def _socket(self) -> Path:

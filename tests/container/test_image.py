@@ -191,7 +191,7 @@ def test_a_fork_whose_token_can_only_read(shop: Shop, added: dict[str, str], exi
     ("name", "value"),
     [
         ("fail-on", "sometimes"),
-        ("layout", "rails"),
+        ("layout", "railway"),
         ("large-table-rows", "many"),
         ("time-limit", "-1"),
         ("way-back", "perhaps"),
