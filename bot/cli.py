@@ -229,7 +229,8 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
     if options.files:
         paths = [_existing(path) for path in options.files]
         siblings, read = _around(paths, options.base)
-        return plan_files(paths, siblings, read, settings.layout, with_base=settings.seed is None)
+        plan = plan_files(paths, siblings, read, settings.layout, with_base=settings.seed is None)
+        return replace(plan, reviewed=options.base is not None)
     from bot.git import open_repository  # noqa: PLC0415
 
     repository = open_repository(Path.cwd(), options.base)

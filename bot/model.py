@@ -91,12 +91,15 @@ class HistoryProblem:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be rehearsed, in order; `base` is what stands before it on the base branch, oldest first."""
+    """What will be rehearsed, in order; `base` is what stands before it, oldest first. `reviewed`: the base branch has it; else
+    it lies about on the disk, and may be of whoever wrote the rest.
+    """
 
     migrations: tuple[Migration, ...]
     base: tuple[Migration, ...] = ()
     problems: tuple[HistoryProblem, ...] = ()
     reason: str = ""  # why this layout
+    reviewed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

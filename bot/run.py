@@ -352,13 +352,16 @@ def _make_seed(
         seeds.create_empty(server)
         kind, taken_at = str(dumps.Kind.MIGRATIONS), None
         identity = seeds.identity_of_texts([m.text for m in plan.base])
-        _replay(server, plan.base, settings, progress)
+        if plan.reviewed:
+            _replay(server, plan, settings, progress, MAKER)
         notes.append(_what_base_gave(plan))
     if settings.role and not is_there(server, settings.role):
         notes.append(f"The seed knows no role {settings.role}, which was created to run the migrations.")
     role = settle(server, SEED, settings.role or (None if seed else MAKER), superuser=settings.superuser)
     with server.connect("postgres") as admin:
         since_xid = next_xid(admin)
+    if not (seed or plan.reviewed):  # whoever wrote the migration may have written what it stands on
+        _replay(server, plan, settings, progress, role)
     if settings.seed_sql:  # mostly a file of the repository: it has the rights of a migration
         with progress.step(f"run {settings.seed_sql}"):
             seeds.run_sql_file(server, SEED, Path(settings.seed_sql), role=role, limit_s=settings.time_limit_s)
@@ -371,18 +374,23 @@ def _what_base_gave(plan: Plan) -> str:
     return f"No seed was given: rehearsed on what {count(len(plan.base), 'earlier migration')} made, without data of production."
 
 
-def _replay(server: Server, base: tuple[Migration, ...], settings: Settings, progress: Progress) -> None:
-    if not base:
+def _replay(server: Server, plan: Plan, settings: Settings, progress: Progress, role: str) -> None:
+    if not plan.base:
         return
     limits = Limits(settings.time_limit_s, guard=Guard(server.end_session, server.room_bytes))
-    session = Session(lambda: server.connect(SEED, user=MAKER))
-    with progress.step(f"apply {count(len(base), 'migration')} of the base"), session:
-        for migration in base:
+    session = Session(lambda: server.connect(SEED, user=role))
+    with progress.step(f"apply {count(len(plan.base), 'earlier migration')}"), session:
+        for migration in plan.base:
             if error := apply(migration, session.for_file(migration), None, limits).error:
+                rights = (
+                    ""
+                    if plan.reviewed
+                    else " With --base the base branch's files are run, with all rights; --superuser gives these."
+                )
                 raise SeedError(
-                    f"{migration.path}:{error.line} fails, which the base branch has already: {error.message}",
-                    why="Without a seed the base branch's migrations are run from the first to the last to make one.",
-                    advice="Give a dump as seed, or mend the history so that it replays on an empty database.",
+                    f"{migration.path}:{error.line} fails, which the rest stands on: {error.message}",
+                    why="Without a seed the earlier migrations are run from the first to the last to make one.",
+                    advice="Give a dump as seed, or mend the history so that it replays on an empty database." + rights,
                 )
 
 
