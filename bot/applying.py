@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import psycopg
 from psycopg.errors import QueryCanceled
@@ -16,9 +17,10 @@ from psycopg.pq import TransactionStatus
 from bot.extensions import created_by
 from bot.layouts import named
 from bot.layouts.base import ToolRefusal, refuses_transaction
-from bot.model import ConstraintChange, Migration, Notice, SqlError, StatementResult, Transaction
+from bot.model import ConstraintChange, LockSpan, Migration, Notice, SqlError, StatementResult, Transaction
 from bot.postgres.catalog import Snapshot
 from bot.postgres.guard import Guard, Stopped
+from bot.postgres.looking import Direct
 from bot.postgres.reading import Patience
 from bot.postgres.sending import send
 from bot.postgres.violations import broken_at_commit, diagnose
@@ -29,7 +31,7 @@ from bot.words import said_by, without_values
 # Statements that can fail on existing rows are run behind a savepoint, so that afterwards the rows can be counted in the state
 # the statement met. Others are not: an enum value may not be used in the transaction that added it unless the type was
 # created there too, and PostgreSQL before 17 takes a type made behind a savepoint for somebody else's.
-_MAY_BREAK_ROWS = (
+MAY_BREAK_ROWS = (
     "alter table",
     "alter domain",
     "create unique index",
@@ -50,7 +52,7 @@ _WORDS = re.compile(r"[\w$]+")
 # What PostgreSQL says it was executing inside a function or a DO: it may have been put together there, of rows' values.
 _QUOTED_SQL = re.compile(r'^(?:SQL \w+|PL/pgSQL assignment) "(.*?)"$', re.MULTILINE | re.DOTALL)
 _COPY_OUT = re.compile(r"\bTO\s+STDOUT\b", re.IGNORECASE)
-_COUNTED_TAG = re.compile(r"(?:INSERT \d+|UPDATE|DELETE|MERGE|COPY|SELECT|REFRESH MATERIALIZED VIEW|CREATE TABLE AS) (\d+)")
+COUNTED_TAG = re.compile(r"(?:INSERT \d+|UPDATE|DELETE|MERGE|COPY|SELECT|REFRESH MATERIALIZED VIEW|CREATE TABLE AS) (\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +133,55 @@ class Run:
             self.watch.prepare()
         self.connection.execute("BEGIN")
 
+    def spans(self) -> tuple[LockSpan, ...]:
+        """See Ran."""
+        return self.watch.spans()
+
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        """See Ran."""
+        return self.watch.kinds
+
     def transaction_over(self, *, committed: bool) -> None:
         """The transaction is at its end, or there was none."""
         self.committed = self.committed or committed
         self.watch.transaction_over(self.now_ms(), committed=committed)
 
 
+class Ran(Protocol):
+    """What was seen of a migration that was run: its statements, its locks, and whether something of it is there to stay."""
+
+    @property
+    def results(self) -> Sequence[StatementResult]:
+        """Its statements, in order."""
+
+    @property
+    def committed(self) -> bool:
+        """Whether something of it is there to stay."""
+
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        """What each relation is that was there before."""
+
+    def now_ms(self) -> float:
+        """How long it took, without our looking."""
+
+    def spans(self) -> tuple[LockSpan, ...]:
+        """All locks that were held, in the order in which they were taken."""
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A migration that was run: how, and how far it came. `run` is None when its tool would not have begun."""
+    """A migration that was run: how, and how far it came. `statements`: how many it has; `sent`: what was sent, where that is
+    not the file's text. `run` is None when its tool would not have begun.
+    """
 
-    script: Script
+    statements: int
     transaction: Transaction
-    run: Run | None
+    run: Ran | None
     error: SqlError | None = None
     refused: tuple[ConstraintChange, ...] = ()
+    sent: str = ""
 
 
 def apply(
@@ -162,18 +198,20 @@ def apply(
     try:
         transaction = named(migration.layout).transaction(migration.text, script)
     except ToolRefusal as refusal:
-        return Applied(script, Transaction.SINGLE, None, SqlError("", str(refusal), refusal.line))
-    watch = Watch(connection, observer, before or Snapshot())
+        return Applied(len(script.statements), Transaction.SINGLE, None, SqlError("", str(refusal), refusal.line))
+    watch = Watch(Direct(connection), observer, before or Snapshot())
     one_query = transaction is Transaction.IMPLICIT and len(script.statements) == 1
     run = Run(connection, watch, limits, transaction, one_query)
+    connection.add_notice_handler(watch.note)
     try:
         with limits.guard.watching(connection, limits.migration_s) as stopped:
             _run_script(run, script, migration.text, stopped)
-        return Applied(script, transaction, run)
+        return Applied(len(script.statements), transaction, run)
     except MigrationFailed as failed:
-        return Applied(script, transaction, run, failed.error, failed.constraints)
+        return Applied(len(script.statements), transaction, run, failed.error, failed.constraints)
     finally:
         run.stop()
+        connection.remove_notice_handler(watch.note)
         _end_everything(connection)
 
 
@@ -240,7 +278,7 @@ def _run_statement(run: Run, statement: Statement, stopped: Stopped) -> None:
     _refuse_in_simple_query(run, statement)
     if run.in_block() and statement.begins("commit", "end"):
         _check_deferred(run, statement.line)
-    guarded = statement.begins(*_MAY_BREAK_ROWS) and run.status() is TransactionStatus.INTRANS
+    guarded = statement.begins(*MAY_BREAK_ROWS) and run.status() is TransactionStatus.INTRANS
     if guarded:
         with run.looking():
             run.connection.execute("SAVEPOINT rehearsal")
@@ -421,7 +459,7 @@ def _execute(connection: psycopg.Connection, statement: Statement) -> tuple[str,
     """Sends one statement as it stands. PostgreSQL's word for it, and the rows affected, where its command has such a count."""
     if statement.copy_data is None and not statement.begins("copy"):
         tag, gave_rows = send(connection, statement.sql.encode())
-        counted = None if gave_rows else _COUNTED_TAG.fullmatch(tag)
+        counted = None if gave_rows else COUNTED_TAG.fullmatch(tag)
         return tag, int(counted[1]) if counted else None
     with connection.cursor() as cursor:
         if statement.copy_data is not None:
@@ -434,7 +472,7 @@ def _execute(connection: psycopg.Connection, statement: Statement) -> tuple[str,
         else:
             cursor.execute(statement.sql.encode())
         tag = cursor.statusmessage or ""
-        counted = _COUNTED_TAG.fullmatch(tag) if cursor.description is None else None
+        counted = COUNTED_TAG.fullmatch(tag) if cursor.description is None else None
         return tag, int(counted[1]) if counted else None
 
 

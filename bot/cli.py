@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         "rehearse", help="rehearse migrations and report", epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     _add_what(rehearse)
+    _add_command(rehearse)
     _add_how(rehearse)
     rehearse.add_argument("--format", choices=("text", "markdown", "json"), default="text", help="of the report (default: text)")
     rehearse.add_argument(
@@ -176,6 +177,17 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_command(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("tools that are no files of SQL", "Alembic, Django and any other tool: docs/command.md")
+    group.add_argument(
+        "--command", metavar="C", help="run this instead, with the clone's address in DATABASE_URL and in libpq's variables"
+    )
+    group.add_argument("--down-command", metavar="C", help="undoes what it did: the way back is tried")
+    group.add_argument(
+        "--base-command", metavar="C", help="runs first, on the files of --base; `none`: nothing does (default: the command)"
+    )
+
+
 def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="S", help="dump: plain SQL, .gz, custom, directory or tar; a path or an https URL")
     parser.add_argument("--seed-sql", metavar="F", help="SQL file to run after the seed is there")
@@ -219,6 +231,27 @@ def _settings(options: argparse.Namespace) -> Settings:
         is_url = "://" in journal or re.match(r"\w+\s*=", journal) is not None
         inputs |= {"journal-url": journal if is_url else "", "journal-folder": "" if is_url else journal}
     return settings_from(inputs)
+
+
+@contextmanager
+def _planned(options: argparse.Namespace, settings: Settings) -> Iterator[Plan]:
+    """The plan, and what it needs on the disk as long as it is worked on."""
+    if not options.command:
+        if options.down_command or options.base_command:
+            raise UsageError("--down-command and --base-command belong to --command.", advice="Give the command that migrates.")
+        yield _plan(options, settings)
+        return
+    from bot.command_plan import Commands, plan_command  # noqa: PLC0415
+    from bot.held import scratch_folder  # noqa: PLC0415
+
+    if options.files or options.print_sql or settings.layout or settings.migrations:
+        raise UsageError(
+            "With --command the tool itself finds its migrations: no FILE, --layout, --migrations or --print-sql goes with it.",
+            advice="Leave them out, or leave --command out to rehearse files of SQL.",
+        )
+    with scratch_folder() as scratch:
+        commands = Commands(options.command, options.down_command, options.base_command)
+        yield plan_command(commands, options.base, Path.cwd(), scratch)
 
 
 def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
@@ -327,9 +360,8 @@ def _rehearse(options: argparse.Namespace) -> int:
     from bot.verdict import exit_status  # noqa: PLC0415
 
     settings = _settings(options)
-    plan = _plan(options, settings)
     progress = Progress(quiet=options.quiet)
-    with open_journal(settings.journal, progress) as journal:
+    with _planned(options, settings) as plan, open_journal(settings.journal, progress) as journal:
         report = rehearse_plan(plan, settings, progress, journal=journal)
     status = exit_status(report.verdict)
     for target in options.output:

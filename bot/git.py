@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import subprocess
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +63,28 @@ class Repository:
     def read_base(self, path: str) -> bytes:
         """A file as it is at the base."""
         return _git_bytes(self.top, "cat-file", "blob", f"{self.base}:{path}")
+
+    def export_base(self, folder: Path) -> None:
+        """Writes all files of the base into an empty folder. What git ignores in the work tree (installed packages, settings of
+        this machine) is linked to, so that a tool finds there what it finds here.
+        """
+        with tarfile.open(fileobj=io.BytesIO(_git_bytes(self.top, "archive", "--format=tar", self.base))) as archive:
+            archive.extractall(folder, filter="data")
+        ignored = _git(self.top, "ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+        for path in filter(None, ignored.split("\0")):
+            link = folder / path.rstrip("/")
+            stays = link.parent.is_dir() and link.parent.resolve().is_relative_to(folder.resolve())
+            if stays and not link.exists() and not link.is_symlink():
+                link.symlink_to(self.top / path.rstrip("/"))
+
+    def identity(self) -> str:
+        """Of all files of the work tree that git does not ignore, as they are now."""
+        found = hashlib.sha256(_git_bytes(self.top, "rev-parse", "HEAD^{tree}"))
+        found.update(_git_bytes(self.top, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD", "--"))
+        for path in _git(self.top, "ls-files", "--others", "--exclude-standard", "-z").split("\0"):
+            if path and self._is_file(path):
+                found.update(hashlib.sha256(path.encode(errors="surrogateescape") + b"\0" + self.read(path)).digest())
+        return f"sha256:{found.hexdigest()}"
 
 
 def open_repository(folder: Path, base: str | None) -> Repository:

@@ -90,9 +90,18 @@ class HistoryProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseCommand:
+    """A command line that brings the seed to where the base branch is, and the folder with the base's files to run it in."""
+
+    line: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What will be rehearsed, in order; `base` is what stands before it, oldest first. `reviewed`: the base branch has it; else
-    it lies about on the disk, and may be of whoever wrote the rest.
+    it lies about on the disk, and may be of whoever wrote the rest. A plan of a command has one migration, which is the command;
+    `tree` then stands for all files that it may read.
     """
 
     migrations: tuple[Migration, ...]
@@ -100,6 +109,8 @@ class Plan:
     problems: tuple[HistoryProblem, ...] = ()
     reason: str = ""  # why this layout
     reviewed: bool = True
+    base_command: BaseCommand | None = None
+    tree: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
     """The question that a plan asks. Settings that only say where an answer goes don't decide it."""
     decides = [
         surroundings.program,
+        [plan.tree, plan.base_command.line if plan.base_command else None],
         surroundings.seed or [plan.reviewed, *(_decides(migration) for migration in plan.base)],
         surroundings.seed_sql,
         surroundings.servers,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import psycopg
 
 from bot import diff
-from bot.applying import Applied, Limits, apply
+from bot.applying import Applied, Limits
 from bot.clones.lookout import Lookout
 from bot.dependents import Lines, dependents, lines_of_tables, names_gone
 from bot.errors import CloneError
@@ -27,6 +27,7 @@ from bot.model import (
     SchemaChange,
     TableChange,
 )
+from bot.performing import perform
 from bot.postgres.afterwards import functions_naming, indexed, keys, usage
 from bot.postgres.catalog import Constraint, Snapshot, read_constraints, take_snapshot
 from bot.postgres.counts import Counts, Ledger, count_table, next_xid
@@ -59,7 +60,7 @@ def rehearse(
         if _ENDS_SESSIONS.search(migration.text):  # as its role might: sessions of its own, and not a superuser's
             lookout.close()
             watcher = stack.enter_context(lookout.read())
-        done = apply(migration, connection, watcher, limits, before)
+        done = perform(migration, connection, watcher, limits, before)
         if done.error:
             connection.close()  # what it holds for its session would be in our way, and nothing runs on it any more
     observer = lookout.one()
@@ -67,7 +68,7 @@ def rehearse(
     after = take_snapshot(*lookout.two())
     with progress.step(f"count what {migration.path} touched", only_if_long=True):
         touched = diff.touched(before, after)
-        if HIDES_ITS_TRACES.search(migration.text):
+        if HIDES_ITS_TRACES.search(done.sent or migration.text):
             touched = before.tables.keys() | after.tables.keys()
         facts = _facts(lookout, _Change(before, after, touched, since_xid), ledger, limits, done)
     run = done.run
@@ -83,9 +84,9 @@ def rehearse(
         temp_bytes=uses.temp_bytes - used.temp_bytes if not done.error else None,
         error=done.error,
         statements=tuple(replace(r, sql=redacted(r.sql)) for r in run.results) if run else (),
-        statements_total=len(done.script.statements),
-        locks=strongest(run.watch.spans(), facts.rows_before, run.watch.kinds) if run else (),
-        lock_spans=run.watch.spans() if run else (),
+        statements_total=done.statements,
+        locks=strongest(run.spans(), facts.rows_before, run.kinds) if run else (),
+        lock_spans=run.spans() if run else (),
         tables=facts.tables,
         columns=facts.columns,
         constraints=_merged(done.refused, facts.constraints, before),
@@ -112,7 +113,7 @@ def catch_up(
     Raises CloneError if one fails, which was applied when it was rehearsed.
     """
     for migration in migrations:
-        if error := apply(migration, connect(migration), None, limits).error:
+        if error := perform(migration, connect(migration), None, limits).error:
             raise CloneError(
                 f"{migration.path}:{error.line} fails, which was applied when it was rehearsed before: {error.message}",
                 why="A rehearsal in the journal was to be continued, and the migration does not do the same each time.",
@@ -163,7 +164,7 @@ def _facts(lookout: Lookout, change: _Change, ledger: Ledger, limits: Limits, do
         return _Facts(ledger.rows_known(before))
     changed = change.touched | diff.altered_columns(before, after).keys()
     was = ledger.before(changed)
-    rows_before, written, said = ledger.rows_known(before), _locked(run.watch.spans()), Lines(run.results)
+    rows_before, written, said = ledger.rows_known(before), _locked(run.spans()), Lines(run.results)
     observer, worked_on = lookout.one(), change.touched | {oid for oid, t in after.tables.items() if t.name in written}
     patience = limits.counting.within(limits.migration_s)
     with lookout.read() as reader:

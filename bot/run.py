@@ -19,6 +19,7 @@ from bot.clones import Clone, Provider
 from bot.clones.embedded import SEED, EmbeddedProvider
 from bot.clones.lookout import Lookout
 from bot.clones.session import Session
+from bot.commanding import run_command
 from bot.errors import CloneError, RehearsalError, SeedError
 from bot.extensions import CONNECTING, HARMLESS, created_in
 from bot.further import Further
@@ -26,6 +27,7 @@ from bot.held import scratch_folder
 from bot.journal.runs import Journal, NoJournal, Steps
 from bot.journal.steps import Recorded
 from bot.model import (
+    BaseCommand,
     CloneFacts,
     Migration,
     Outcome,
@@ -53,7 +55,7 @@ from bot.rules import Policy, judge
 from bot.settings import Settings
 from bot.shadow import Done, Shadow, is_our_machines, is_shared, may_be_tried_later
 from bot.verdict import conclude
-from bot.words import count
+from bot.words import count, name
 
 # Serialization failure and deadlock, not enough of something, a lock not got, a time limit: the next time it may be otherwise.
 _OF_THE_MOMENT = ("40", "53", "55P03", "57")
@@ -362,13 +364,32 @@ def _make_seed(
         since_xid = next_xid(admin)
     if not (seed or plan.reviewed):  # whoever wrote the migration may have written what it stands on
         _replay(server, plan, settings, progress, role)
+    if plan.base_command:
+        notes.append(_run_base_command(server, plan.base_command, settings, progress, role))
     if settings.seed_sql:  # mostly a file of the repository: it has the rights of a migration
         with progress.step(f"run {settings.seed_sql}"):
             seeds.run_sql_file(server, SEED, Path(settings.seed_sql), role=role, limit_s=settings.time_limit_s)
     return seeds.finish(server, kind, identity, taken_at, progress), role, since_xid, notes
 
 
+def _run_base_command(server: Server, command: BaseCommand, settings: Settings, progress: Progress, role: str) -> str:
+    """Brings the seed to where the base branch is. Raises SeedError."""
+    limits = Limits(settings.time_limit_s, guard=Guard(server.end_session, server.room_bytes))
+    with progress.step(f"{command.line}, on the base branch's files"), server.connect(SEED, user=role) as connection:
+        done = run_command(command.line, Path(command.folder), connection, None, limits)
+    if done.error:
+        raise SeedError(
+            f"{name(command.line)} fails on the base branch's files, which the rest stands on: {done.error.message}",
+            why=(done.error.detail or "") if settings.show_row_data else "",
+            advice="Try it there by hand; --base-command names another one, or `none` to take the seed as it is.",
+        )
+    seconds = (done.run.now_ms() if done.run else 0.0) / 1000
+    return f"First {name(command.line)} ran on the base branch's files: {count(done.statements, 'statement')}, {seconds:.1f} s."
+
+
 def _what_base_gave(plan: Plan) -> str:
+    if plan.base_command:
+        return "No seed was given: rehearsed on what the base branch's own migrations make, without data of production."
     if not plan.base:
         return "No seed was given, and there are no earlier migrations: rehearsed on an empty database."
     return f"No seed was given: rehearsed on what {count(len(plan.base), 'earlier migration')} made, without data of production."

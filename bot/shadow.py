@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
-from bot.applying import Applied, Limits, apply, message_of
+from bot.applying import Applied, Limits, message_of
 from bot.clones import Clone, Provider
 from bot.clones.session import Session
 from bot.errors import CloneError
 from bot.model import Migration, Outcome, Rehearsal, SqlError
+from bot.performing import perform
 from bot.postgres.catalog import Snapshot, take_snapshot
 from bot.postgres.counts import Ledger
 from bot.progress import Progress
@@ -99,7 +100,7 @@ class Shadow:
         with self._progress.step(f"apply {count(len(missing), 'migration')} on the second clone", only_if_long=True):
             for migration in missing:
                 self._applied += 1
-                if error := apply(migration, self._session.for_file(migration), None, self.limits).error:
+                if error := perform(migration, self._session.for_file(migration), None, self.limits).error:
                     self.discard()
                     if _SHARED.search(migration.text):
                         raise SharedError(migration)
@@ -120,7 +121,7 @@ class Shadow:
             raise SharedError(migration)  # what it drops, the first clone would miss
         self._session.close()
         with self.connect() as connection:
-            done = apply(migration, connection, None, self.limits)
+            done = perform(migration, connection, None, self.limits)
         if done.error and is_our_machines(done.error):
             raise CloneError(f"This machine could not carry it: {done.error.message}")
         return done

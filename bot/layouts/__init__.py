@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from bot.errors import UsageError
 from bot.layouts.atlas import ATLAS
 from bot.layouts.base import Layout, Name, Part
+from bot.layouts.command import COMMAND
 from bot.layouts.dbmate import DBMATE
 from bot.layouts.diesel import DIESEL
 from bot.layouts.drizzle import DRIZZLE
@@ -32,12 +33,12 @@ LAYOUTS: tuple[Layout, ...] = (
     RAILS, PLAIN,
 )  # fmt: skip
 
-__all__ = ["LAYOUTS", "Layout", "Name", "Part", "detect", "named", "with_folders"]
+__all__ = ["COMMAND", "LAYOUTS", "Layout", "Name", "Part", "detect", "named", "with_folders"]
 
 
 def named(name: str) -> Layout:
     """The layout of that name. Raises UsageError with the nearest name there is."""
-    for layout in LAYOUTS:
+    for layout in (*LAYOUTS, COMMAND):
         if layout.name == name:
             return layout
     names = [layout.name for layout in LAYOUTS]

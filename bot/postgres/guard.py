@@ -27,6 +27,23 @@ class Stopped:
     why: str | None = None
 
 
+class Limit:
+    """How long something may take from now on, and how much room has to be left on the disk; `room_bytes` as in Guard."""
+
+    def __init__(self, seconds: float, room_bytes: Callable[[], int | None]) -> None:
+        self._seconds, self._room_bytes, self._had = seconds, room_bytes, room_bytes()
+        self.until = time.monotonic() + seconds
+
+    def exceeded(self) -> str | None:
+        """Why it is to be stopped, as words for its author; None: it may go on."""
+        room, had = self._room_bytes(), self._had
+        if time.monotonic() >= self.until:
+            return f"it took longer than {self._seconds:g} s, the limit set for it"
+        if had is not None and room is not None and room < min(_LEAVE_BYTES, int(had * _LEAVE_SHARE)):
+            return f"it wrote {size(had - room)}, and {size(room)} are left on the disk"
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Guard:
     """How to end a session that does not listen to a cancellation, by the id of its process; how much room there is on the disk
@@ -53,15 +70,14 @@ class Guard:
             done.set()
             thread.join()
 
+    def limit(self, seconds: float) -> Limit:
+        """What may not be exceeded from now on."""
+        return Limit(seconds, self.room_bytes)
+
     def _watch(self, connection: psycopg.Connection, pid: int, seconds: float, done: threading.Event, stopped: Stopped) -> None:
-        until, had = time.monotonic() + seconds, self.room_bytes()
-        leave = min(_LEAVE_BYTES, int(had * _LEAVE_SHARE)) if had is not None else 0
-        while not done.wait(max(0.0, min(_LOOK_S, until - time.monotonic()))):
-            room = self.room_bytes()
-            if time.monotonic() >= until:
-                stopped.why = f"it took longer than {seconds:g} s, the limit set for it"
-            elif had is not None and room is not None and room < leave:
-                stopped.why = f"it wrote {size(had - room)}, and {size(room)} are left on the disk"
+        limit = self.limit(seconds)
+        while not done.wait(max(0.0, min(_LOOK_S, limit.until - time.monotonic()))):
+            stopped.why = limit.exceeded()
             if stopped.why:
                 self._stop(connection, pid, done)
                 return

@@ -8,9 +8,9 @@ statement before it holds a lock that readers and writers of rows do not take. O
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -33,7 +33,44 @@ JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
 WHERE i.indrelid OPERATOR(pg_catalog.=) ANY (ARRAY[{oids}]::pg_catalog.oid[])
   AND NOT c.relispartition
 """
+Rows = list[tuple[Any, ...]]
 _UNITS_MS = {"": 1, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+class Watched(Protocol):
+    """A session that runs a migration, as far as we use it for looking."""
+
+    @property
+    def pid(self) -> int:
+        """Of the process that serves it."""
+
+    @property
+    def status(self) -> TransactionStatus:
+        """Whether it is inside a transaction."""
+
+    def ask(self, questions: Sequence[str]) -> list[Rows] | None:
+        """The rows that each question gives; a session inside a transaction is left as it was. None if there is no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """A session that we have opened ourselves."""
+
+    connection: psycopg.Connection
+
+    @property
+    def pid(self) -> int:
+        """See Watched."""
+        return self.connection.info.backend_pid
+
+    @property
+    def status(self) -> TransactionStatus:
+        """See Watched."""
+        return self.connection.info.transaction_status
+
+    def ask(self, questions: Sequence[str]) -> list[Rows] | None:
+        """See Watched."""
+        return ask(self.connection, questions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +95,19 @@ class Look:
     statement_timeout_ms: int | None
 
 
-def look(connection: psycopg.Connection, oids: Iterable[int]) -> Look | None:
-    """Asks over a connection; one that is inside a transaction is left as it was. None if there is no answer (a
-    `statement_timeout` of the migration's own may be shorter than the question).
+def look(session: Watched, oids: Iterable[int]) -> Look | None:
+    """Asks in a session; one that is inside a transaction is left as it was. None if there is no answer (a `statement_timeout` of
+    the migration's own may be shorter than the question).
     """
     listed = ", ".join(str(int(oid)) for oid in sorted(oids))
     questions = ["SHOW lock_timeout", "SHOW statement_timeout"]
     if listed:
         questions += [_STATE.format(oids=listed), _INDEXES.format(oids=listed)]
-    answers = ask(connection, questions)
+    answers = session.ask(questions)
     return _answer(answers, with_tables=bool(listed)) if answers else None
 
 
-def ask(connection: psycopg.Connection, questions: Iterable[str]) -> list[list[tuple[Any, ...]]] | None:
+def ask(connection: psycopg.Connection, questions: Iterable[str]) -> list[Rows] | None:
     """The rows that each question gives; a connection inside a transaction is left as it was. None if there is no answer."""
     in_block = connection.info.transaction_status is TransactionStatus.INTRANS
     if in_block:
@@ -83,7 +120,7 @@ def ask(connection: psycopg.Connection, questions: Iterable[str]) -> list[list[t
         return None
 
 
-def _results(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
+def _results(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[Rows]:
     """The rows of each question that has rows."""
     results = []
     while True:
@@ -98,7 +135,7 @@ def _as_text(value: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def _answer(results: list[list[tuple[Any, ...]]], *, with_tables: bool) -> Look:
+def _answer(results: list[Rows], *, with_tables: bool) -> Look:
     timeouts_ms = milliseconds(results[0][0][0]), milliseconds(results[1][0][0])
     if not with_tables:
         return Look({}, *timeouts_ms)

@@ -39,14 +39,27 @@ _SHORTEST_S, _LONGEST_S = 0.005, 0.1
 _SHARE = 0.02  # of a statement's time may pass between two looks
 
 
-class LockReader:
-    """Reads the locks that one session holds on the relations that there are now."""
+@dataclass(frozen=True, slots=True)
+class Relations:
+    """The relations that there were at a moment: names by OID, and what each is by its name."""
 
-    def __init__(self, observer: psycopg.Connection, pid: int) -> None:
+    names: Mapping[int, str]
+    kinds: Mapping[str, str]
+
+
+def relations_now(observer: psycopg.Connection) -> Relations:
+    """Those that there are now."""
+    rows = observer.execute(_RELATIONS).fetchall()
+    return Relations({oid: name for oid, name, _kind in rows}, {name: _KINDS.get(kind, "table") for _oid, name, kind in rows})
+
+
+class LockReader:
+    """Reads the locks that one session holds on the relations that there were, or are now."""
+
+    def __init__(self, observer: psycopg.Connection, pid: int, relations: Relations | None = None) -> None:
         self._observer = observer
-        rows = observer.execute(_RELATIONS).fetchall()
-        self._names: dict[int, str] = {oid: name for oid, name, _kind in rows}
-        self.kinds: dict[str, str] = {name: _KINDS.get(kind, "table") for _oid, name, kind in rows}
+        relations = relations or relations_now(observer)
+        self._names, self.kinds = relations.names, relations.kinds
         row = observer.execute(
             "SELECT d.oid::bigint FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database()"
         ).fetchone()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psycopg
@@ -15,8 +14,8 @@ from psycopg.pq import TransactionStatus
 from bot.model import HeldLock, IndexWork, LockSpan, Notice, Scan
 from bot.postgres.catalog import Snapshot
 from bot.postgres.locks import Held, Taken, works_on
-from bot.postgres.looking import Look, TableState, look
-from bot.postgres.sampling import LockReader, Sampler, Seen
+from bot.postgres.looking import Direct, Look, TableState, Watched, look
+from bot.postgres.sampling import LockReader, Relations, Sampler, Seen
 from bot.words import last_part, said_by
 
 # Remarks that PostgreSQL makes by itself, and that quote nothing but the file: a transaction is under way already, there is
@@ -96,11 +95,15 @@ class _Files:
 
 
 class Watch:
-    """Follows the connection of one migration. Without an observer it sees nothing: nobody asked."""
+    """Follows one session of a migration. Without an observer it sees nothing: nobody asked. `relations`: those that there were
+    before the migration; read here if not given.
+    """
 
-    def __init__(self, connection: psycopg.Connection, observer: psycopg.Connection | None, before: Snapshot) -> None:
-        self._connection, self._observer = connection, observer
-        self._locks = LockReader(observer, connection.info.backend_pid) if observer else None
+    def __init__(
+        self, session: Watched, observer: psycopg.Connection | None, before: Snapshot, relations: Relations | None = None
+    ) -> None:
+        self._session, self._observer = session, observer
+        self._locks = LockReader(observer, session.pid, relations) if observer else None
         self._held = Held()
         self._read: set[tuple[int, str]] = set()  # locks as they were read last
         self._worked_on: set[int] = set()  # tables that are held so that they may be worked on
@@ -110,12 +113,10 @@ class Watch:
         self._began_ms, self._began, self._line, self._sql = 0.0, 0.0, 1, ""
         self._unflushed = False
         self._sampler = Sampler(self._locks) if self._locks else None
-        connection.add_notice_handler(self._note)
 
     def close(self, now_ms: float) -> None:
         """The migration is at its end, and holds no lock any more."""
         self._held.release(now_ms)
-        self._connection.remove_notice_handler(self._note)
         if self._sampler:
             self._sampler.close()
             self._sampler = None
@@ -134,8 +135,7 @@ class Watch:
     def prepare(self) -> None:
         """Before a transaction begins: counters of earlier ones are sent away, so that it starts at zero."""
         if self._sampler and self._unflushed:
-            with suppress(psycopg.Error):
-                self._connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
+            self._session.ask(["SELECT pg_catalog.pg_stat_force_next_flush()"])
             self._unflushed = False
 
     def begin(self, began_ms: float, line: int, statement: str) -> None:
@@ -143,7 +143,7 @@ class Watch:
         self._notices.clear()
         self._began_ms, self._began, self._line, self._sql = began_ms, time.monotonic(), line, statement
         if self._sampler:
-            self._sampler.begin(outside=self._connection.info.transaction_status is TransactionStatus.IDLE)
+            self._sampler.begin(outside=self._session.status is TransactionStatus.IDLE)
 
     def end(self, now_ms: float, tag: str) -> Facts:
         """A statement has succeeded, `tag` is PostgreSQL's word for it; its transaction, if it has one, is still open."""
@@ -151,7 +151,7 @@ class Watch:
             return Facts()
         self._unflushed = True
         seen = self._sampler.end()
-        if self._connection.info.transaction_status is TransactionStatus.INTRANS:
+        if self._session.status is TransactionStatus.INTRANS:
             return self._inside(tag)
         if self._held.now:  # it was a COMMIT, or took the transaction's end upon itself
             return Facts((), notices=tuple(self._notices))
@@ -194,7 +194,7 @@ class Watch:
             self._learn_names(oid)
         asks_timeout = any(works_on(lock.mode) for lock in locks)
         wanted = set[int]() if tag == "LOCK TABLE" else fresh | self._meant(known, tag)
-        looked = look(self._connection, wanted) if wanted or asks_timeout else None
+        looked = look(self._session, wanted) if wanted or asks_timeout else None
         return self._facts(locks, looked, tag, asks_timeout=asks_timeout)
 
     def _learn_names(self, oid: int) -> None:
@@ -219,7 +219,7 @@ class Watch:
             self._add_sampled(lock, first_ms, min(last_ms, now_ms))
         worked_on = {lock.oid for lock in seen if works_on(lock.mode) and lock.oid in self._files.tables}
         worked_on |= self._files.meant_by(self._sql)  # it may have been over before anybody looked
-        looked = look(self._observer, worked_on) if worked_on else None
+        looked = look(Direct(self._observer), worked_on) if worked_on else None
         locks = tuple(HeldLock(lock.relation, lock.mode) for lock in sorted(seen))
         return self._facts(locks, looked, tag, asks_timeout=False)
 
@@ -285,7 +285,7 @@ class Watch:
         for index in sorted(known.keys() - state.indexes.keys()):
             yield IndexWork(table, known[index][0], "dropped")
 
-    def _note(self, diagnostic: Diagnostic) -> None:
+    def note(self, diagnostic: Diagnostic) -> None:
         """A notice arrived; a migration may send one for each row."""
         if diagnostic.sqlstate in _REMARKS and not is_raised(diagnostic) and len(self._notices) < _MOST_NOTICES:
             message = said_by(self._sql, diagnostic.message_primary or "")[:_LONGEST_NOTICE]

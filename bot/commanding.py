@@ -1,0 +1,442 @@
+"""Runs a migration tool by its own command against a database, through a tap, and watches what it does there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg import errors
+from psycopg.pq import TransactionStatus
+
+from bot.applying import COUNTED_TAG, MAY_BREAK_ROWS, Applied, Limits, message_of
+from bot.errors import UsageError
+from bot.model import ConstraintChange, LockSpan, SqlError, StatementResult, Transaction
+from bot.postgres.catalog import Snapshot
+from bot.postgres.guard import Guard, Stopped
+from bot.postgres.sampling import Relations, relations_now
+from bot.postgres.tap import Exchange, Sent, Session, Tap, Upstream
+from bot.postgres.violations import diagnose
+from bot.postgres.watch import Facts, Watch, is_raised
+from bot.sql import split
+from bot.words import one_line, visible
+
+_KEPT_BYTES = 1 << 16  # of what the command prints: the last ones
+_REPLAYED_BYTES = 1 << 24  # of what a transaction sent: to count what breaks a constraint, it is sent again
+_LOOK_S, _GRACE_S = 0.1, 5.0
+_CHANGES_ROWS = ("INSERT", "UPDATE", "DELETE", "MERGE", "SELECT")
+# What every library asks when it connects or looks for what there is.
+_ASKS_THE_CATALOG = ("pg_catalog.", "information_schema.", "pg_class", "pg_type", "version()", "current_schema", "set_config(")
+# Of our own surroundings: tokens of a workflow, inputs that hold secrets, whoever's database the variables of libpq lead to.
+_NOT_PASSED_ON = ("PG", "INPUT_", "MIGRATION_REHEARSAL_", "ACTIONS_", "GITHUB_TOKEN", "GH_TOKEN", "DATABASE_URL")
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A statement that failed, and what its transaction had sent before; None: too much, or rows."""
+
+    sent: Sent
+    error: psycopg.Error
+    line: int
+    before: tuple[Sent, ...] | None
+
+
+class CommandRun:
+    """What a command did, as far as its sessions show it: each has a follower here, on a thread of its own. See Ran."""
+
+    def __init__(self, observer: psycopg.Connection | None, before: Snapshot) -> None:
+        self._observer, self._before = observer, before
+        self._relations = relations_now(observer) if observer else Relations({}, {})
+        self._lock = threading.Lock()
+        self._began, self._ended, self._looking_s = time.monotonic(), 0.0, 0.0
+        self._spans: list[LockSpan] = []
+        self.results: list[StatementResult] = []
+        self.sent: list[str] = []  # the texts of what is in results
+        self.outside = False  # something other than a row was changed outside any transaction
+        self.committed = False
+        self.failure: _Failure | None = None
+
+    def listen(self, session: Session) -> _Follower:
+        """See Tap."""
+        watch = Watch(session, self._observer, self._before, self._relations)
+        return _Follower(self, session, watch)
+
+    def stop(self) -> None:
+        """The command has ended."""
+        self._ended = time.monotonic()
+
+    def now_ms(self) -> float:
+        """See Ran."""
+        return ((self._ended or time.monotonic()) - self._began - self._looking_s) * 1000
+
+    def spans(self) -> tuple[LockSpan, ...]:
+        """See Ran."""
+        return tuple(sorted(self._spans, key=lambda span: (span.began_ms, span.relation, span.ended_ms)))
+
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        """See Ran."""
+        return self._relations.kinds
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """What is done in this block is our doing, and not counted as the command's time."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._looking_s += time.monotonic() - began
+
+    def next_line(self) -> int:
+        """The number of the statement that comes next: it stands for a line, as there is no file."""
+        return len(self.results) + 1
+
+    def add(self, result: StatementResult, sql: str) -> None:
+        """A statement was done."""
+        with self._lock:
+            self.results.append(result)
+            self.sent.append(sql)
+
+    def add_to_last(self, duration_ms: float, rows: int | None) -> None:
+        """The same statement was done once more, with other parameters."""
+        with self._lock:
+            last = self.results[-1]
+            counted = last.rows_affected + rows if last.rows_affected is not None and rows is not None else None
+            self.results[-1] = replace(last, duration_ms=round(last.duration_ms + duration_ms, 3), rows_affected=counted)
+
+    def close(self, watch: Watch) -> None:
+        """A session is over."""
+        watch.close(self.now_ms())
+        with self._lock:
+            self._spans += watch.spans()
+
+
+class _Follower:
+    """Follows one session. See Listener."""
+
+    def __init__(self, run: CommandRun, session: Session, watch: Watch) -> None:
+        self._run, self._session, self._watch = run, session, watch
+        self._began_ms, self._line = 0.0, 1
+        self._repeats = False
+        self._last = ""
+        self._transaction: list[Sent] | None = []
+        self._bytes = 0
+        self._was_outside = True
+
+    def begin(self, sent: Sent) -> None:
+        self._began_ms, self._line = self._run.now_ms(), self._run.next_line()
+        self._was_outside = self._session.status is TransactionStatus.IDLE
+        self._repeats = sent.sql == self._last
+        if not self._repeats:
+            self._watch.begin(self._began_ms, self._line, sent.sql)
+
+    def notice(self, fields: Mapping[int, bytes]) -> None:
+        self._watch.note(errors.Diagnostic(dict(fields)))
+
+    def end(self, exchange: Exchange) -> None:
+        ended_ms = self._run.now_ms()
+        tag = exchange.tags[-1] if exchange.tags else ""
+        word = tag.partition(" ")[0] if tag.startswith(_CHANGES_ROWS) else tag
+        if self._repeats and not exchange.error and len(exchange.sent) == 1:
+            self._run.add_to_last(ended_ms - self._began_ms, _rows(tag))
+        else:
+            with self._run.looking():
+                facts = self._watch.failed(ended_ms) if exchange.error else self._watch.end(ended_ms, word)
+            self._note(exchange, facts, ended_ms)
+        self._follow_transaction(exchange, ended_ms)
+
+    def close(self) -> None:
+        self._run.close(self._watch)
+
+    def _note(self, exchange: Exchange, facts: Facts, ended_ms: float) -> None:
+        self._last = ""
+        error = self._failed(exchange) if exchange.error else None
+        for number, sent in enumerate(exchange.sent):
+            is_last = number == len(exchange.sent) - 1
+            tag = exchange.tags[number] if number < len(exchange.tags) else ""
+            if not error and _is_a_librarys(sent.sql, tag, facts):
+                continue
+            if self._was_outside and not tag.startswith((*_CHANGES_ROWS, "BEGIN", "COMMIT", "SHOW", "SET")):
+                self._run.outside = self._run.outside or bool(tag)
+            several = is_last and len(exchange.tags) > len(exchange.sent)
+            duration_ms = ended_ms - self._began_ms if is_last else 0.0
+            rows = None if several else _rows(tag)
+            self._run.add(
+                self._result(sent, duration_ms, rows, facts if is_last else Facts(()), error if is_last else None), sent.sql
+            )
+            self._last = sent.sql if is_last and not error and tag.startswith(_CHANGES_ROWS) else ""
+
+    def _result(self, sent: Sent, duration_ms: float, rows: int | None, facts: Facts, error: SqlError | None) -> StatementResult:
+        return StatementResult(
+            line=self._run.next_line(),
+            sql=sent.sql,
+            duration_ms=round(duration_ms, 3),
+            rows_affected=rows,
+            locks=facts.locks,
+            error=error,
+            began_ms=round(self._began_ms, 3),
+            rewrites=facts.rewrites,
+            emptied=facts.emptied,
+            scans=facts.scans,
+            indexes=facts.indexes,
+            notices=facts.notices,
+            lock_timeout_ms=facts.lock_timeout_ms,
+            statement_timeout_ms=facts.statement_timeout_ms,
+        )
+
+    def _failed(self, exchange: Exchange) -> SqlError:
+        assert exchange.error is not None  # noqa: S101  asked by the caller
+        number = min(len(exchange.tags), len(exchange.sent) - 1)
+        sent, error = exchange.sent[number], _as_error(exchange.error)
+        line = self._run.next_line()
+        before = tuple(self._transaction) if self._transaction is not None else None
+        self._run.failure = _Failure(sent, error, line, before)
+        return _sql_error(error, sent.sql, line)
+
+    def _follow_transaction(self, exchange: Exchange, ended_ms: float) -> None:
+        if self._session.status is TransactionStatus.INTRANS:
+            self._remember(exchange.sent)
+            return
+        self._transaction, self._bytes = [], 0
+        if self._session.status is TransactionStatus.IDLE:
+            committed = not exchange.error and exchange.tags[-1:] != ["ROLLBACK"]
+            self._run.committed = self._run.committed or committed
+            self._watch.transaction_over(ended_ms, committed=committed)
+            with self._run.looking():
+                self._watch.prepare()
+
+    def _remember(self, sent: Sequence[Sent]) -> None:
+        """What a transaction did, so that it can be done again where a statement after it fails."""
+        self._bytes += sum(len(one.sql) + sum(len(value or b"") for value in one.values) for one in sent)
+        has_rows = any(split(one.sql).statements[:1] and split(one.sql).statements[0].begins("copy") for one in sent)
+        if self._transaction is not None and self._bytes <= _REPLAYED_BYTES and not has_rows:
+            self._transaction += sent
+        else:
+            self._transaction = None
+
+
+def run_command(
+    line: str,
+    folder: Path,
+    connection: psycopg.Connection,
+    observer: psycopg.Connection | None,
+    limits: Limits,
+    before: Snapshot | None = None,
+) -> Applied:
+    """Runs a command line in a folder; its tool finds the database that `connection` is to in DATABASE_URL and in libpq's
+    variables, and comes in as the same role. Without an observer nothing is watched.
+
+    Raises UsageError if it has not been there at all.
+    """
+    info = connection.info
+    upstream = Upstream(f"{info.host}/.s.PGSQL.{info.port}", info.user, info.dbname, info.options)
+    run = CommandRun(observer, before or Snapshot())
+    stopped = Stopped()
+    with Tap(upstream, run.listen) as tap:
+        environment = _environment(tap, upstream)
+        with _running(line, folder, environment) as (process, output):
+            _wait(process, tap, limits, stopped)
+        _wait_for_sessions(tap, limits.guard)
+        run.stop()
+    if tap.failure:
+        raise tap.failure
+    status, said = process.returncode, output.text()
+    if not tap.sessions:
+        raise _never_came(line, status, said)
+    error: SqlError | None = None
+    refused: tuple[ConstraintChange, ...] = ()
+    if status != 0 or stopped.why:
+        error, refused = _why(run, line, status, said, stopped), _in_the_way(run, connection, limits) if observer else ()
+    transaction = Transaction.NONE if run.outside else Transaction.SINGLE
+    return Applied(len(run.results), transaction, run, error, refused, "\n".join(run.sent))
+
+
+# ── The process ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Output:
+    """Reads what a command prints, so that it never waits for us; keeps the end of it."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process, self._said = process, b""
+        self._thread = threading.Thread(target=self._read, name="output", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101  made with a pipe
+        with suppress(ValueError), self._process.stdout as stream:
+            while chunk := os.read(stream.fileno(), 1 << 16):
+                self._said = (self._said + chunk)[-_KEPT_BYTES:]
+
+    def text(self) -> str:
+        """What it has printed last."""
+        self._thread.join(timeout=1.0)  # a process that it left behind may hold the pipe open
+        return self._said.decode(errors="replace").strip()
+
+
+@contextmanager
+def _running(line: str, folder: Path, environment: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], _Output]]:
+    """A command in a session of its own, of which nothing is left at the end of the block."""
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", line],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield process, _Output(process)
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_S)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)  # whatever it has started and left behind
+    process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], tap: Tap, limits: Limits, stopped: Stopped) -> None:
+    """Until it ends by itself, or has to be ended: `stopped` says why."""
+    limit = limits.guard.limit(limits.migration_s)
+    while tap.failure is None:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_LOOK_S)
+            return
+        stopped.why = limit.exceeded()
+        if stopped.why:
+            return
+
+
+def _wait_for_sessions(tap: Tap, guard: Guard) -> None:
+    """The tool has gone; what it was doing on the server has to end, too."""
+    until = time.monotonic() + _GRACE_S
+    while not tap.is_idle() and time.monotonic() < until:
+        time.sleep(0.002)
+    for pid in tap.pids():
+        if guard.end_session:
+            with suppress(psycopg.Error):
+                guard.end_session(pid)
+
+
+def _environment(tap: Tap, upstream: Upstream) -> dict[str, str]:
+    """Ours, without what is nobody else's business, and with the address of the database."""
+    passed = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)}
+    user, database = quote(upstream.user, safe=""), quote(upstream.database, safe="")
+    return passed | {
+        "DATABASE_URL": f"postgresql://{user}:{tap.password}@{tap.host}:{tap.port}/{database}",
+        "PGHOST": tap.host,
+        "PGPORT": str(tap.port),
+        "PGUSER": upstream.user,
+        "PGPASSWORD": tap.password,
+        "PGDATABASE": upstream.database,
+        "PGSSLMODE": "disable",
+        "PGGSSENCMODE": "disable",
+    }
+
+
+# ── What became of it ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _never_came(line: str, status: int, said: str) -> UsageError:
+    """It has not been on the clone: what it prints holds nobody's rows."""
+    tail = one_line(" / ".join(said.splitlines()[-5:]))[-600:]
+    if status != 0:
+        return UsageError(
+            f"`{one_line(line)}` ended with exit status {status} before it connected to the clone.",
+            why=tail and f"It said: {tail}",
+            advice="Run it by hand: its tool must be on PATH, and take the database from DATABASE_URL or libpq's variables.",
+        )
+    return UsageError(
+        f"`{one_line(line)}` did not connect to the clone: if it has migrated a database, it was another one.",
+        why="It is told the clone's address in DATABASE_URL, and in PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE.",
+        advice="Let its configuration read one of them, or put it into the command: --command 'tool --url \"$DATABASE_URL\" up'.",
+    )
+
+
+def _why(run: CommandRun, line: str, status: int, said: str, stopped: Stopped) -> SqlError:
+    at = max(1, len(run.results))
+    if stopped.why:
+        return SqlError("57014", f"stopped: {stopped.why}", at)
+    if run.failure:
+        return _sql_error(run.failure.error, run.failure.sent.sql, run.failure.line)
+    message = (
+        f"`{one_line(line)}` ended with exit status {status}, and no statement failed; what it printed may hold rows' values"
+    )
+    return SqlError("", f"{message}: --show-row-data shows it", at, detail=visible(said[-2000:]) or None)
+
+
+def _in_the_way(run: CommandRun, connection: psycopg.Connection, limits: Limits) -> tuple[ConstraintChange, ...]:
+    """The rows on which a statement failed: counted on a connection of ours, in a transaction that does what its own had done."""
+    failure = run.failure
+    may_break = failure is not None and any(s.begins(*MAY_BREAK_ROWS) for s in split(failure.sent.sql).statements)
+    if failure is None or failure.before is None or not may_break or connection.closed:
+        return ()
+    try:
+        with limits.guard.watching(connection, limits.count_s), connection.transaction(force_rollback=True):
+            for sent in failure.before:
+                _send_again(connection, sent)
+            connection.execute("SAVEPOINT rehearsal")
+            return diagnose(connection, failure.sent.sql, failure.error, line=failure.line, limit_ms=limits.count_ms)
+    except psycopg.Error:
+        return ()
+
+
+def _send_again(connection: psycopg.Connection, sent: Sent) -> None:
+    """As it was sent, but for what begins a transaction. Raises psycopg.Error."""
+    statements = split(sent.sql).statements
+    if all(s.begins("begin", "start transaction") for s in statements):
+        return
+    if not sent.values:
+        connection.execute(sent.sql.encode())
+        return
+    types = (*sent.types, *([0] * (len(sent.values) - len(sent.types))))
+    result = connection.pgconn.exec_params(sent.sql.encode(), sent.values, types, sent.formats)
+    if result.error_message:
+        raise errors.error_from_result(result)
+
+
+def _is_a_librarys(sql: str, tag: str, facts: Facts) -> bool:
+    """Whether a statement is one of those by which a library looks around, which nobody wrote."""
+    asks = tag.startswith(("SELECT", "SHOW", "SET")) and any(word in sql for word in _ASKS_THE_CATALOG)
+    return tag == "SHOW" or (asks and not facts.locks and not facts.notices)
+
+
+def _rows(tag: str) -> int | None:
+    counted = COUNTED_TAG.fullmatch(tag) if not tag.startswith("SELECT") else None
+    return int(counted[1]) if counted else None
+
+
+def _as_error(fields: Mapping[int, bytes]) -> psycopg.Error:
+    """An error as psycopg would raise it."""
+    info: dict[int, bytes | None] = dict(fields)
+    sqlstate = fields.get(ord("C"), b"").decode()
+    try:
+        kind: type[psycopg.Error] = errors.lookup(sqlstate)
+    except KeyError:
+        kind = psycopg.DatabaseError
+    error = kind(fields.get(ord("M"), b"").decode(errors="replace"), info=info)
+    error.sqlstate = sqlstate
+    return error
+
+
+def _sql_error(error: psycopg.Error, sql: str, line: int) -> SqlError:
+    raised = is_raised(error.diag)
+    hint = None if raised else error.diag.message_hint
+    return SqlError(error.sqlstate or "", message_of(error, sql), line, error.diag.message_detail, hint, raised=raised)

@@ -1,0 +1,14 @@
+"""Alembic's entry: the database is the one that DATABASE_URL names, wherever this runs."""
+
+import os
+
+from alembic import context
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+url = os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://", 1)
+
+with create_engine(url, poolclass=NullPool).connect() as connection:
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
