@@ -57,11 +57,14 @@ COUNTED_TAG = re.compile(r"(?:INSERT \d+|UPDATE|DELETE|MERGE|COPY|SELECT|REFRESH
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a migration may take, and how long counting the rows that break one constraint may take; `guard` sees to it."""
+    """How long a migration may take, and how long counting the rows that break one constraint may take; `guard` sees to it.
+    `network`: whether a command may reach more than the clone.
+    """
 
     migration_s: float = 3600.0
     count_s: float = 300.0
     guard: Guard = Guard()  # noqa: RUF009  frozen
+    network: bool = False
 
     @property
     def count_ms(self) -> int:

@@ -183,6 +183,7 @@ def _add_command(parser: argparse.ArgumentParser) -> None:
         "--command", metavar="C", help="run this instead, with the clone's address in DATABASE_URL and in libpq's variables"
     )
     group.add_argument("--down-command", metavar="C", help="undoes what it did: the way back is tried")
+    group.add_argument("--network", action="store_true", help="let the command reach other hosts, too (default: only the clone)")
     group.add_argument(
         "--base-command", metavar="C", help="runs first, on the files of --base; `none`: nothing does (default: the command)"
     )
@@ -237,8 +238,10 @@ def _settings(options: argparse.Namespace) -> Settings:
 def _planned(options: argparse.Namespace, settings: Settings) -> Iterator[Plan]:
     """The plan, and what it needs on the disk as long as it is worked on."""
     if not options.command:
-        if options.down_command or options.base_command:
-            raise UsageError("--down-command and --base-command belong to --command.", advice="Give the command that migrates.")
+        if options.down_command or options.base_command or options.network:
+            raise UsageError(
+                "--down-command, --base-command and --network belong to --command.", advice="Give the command that migrates."
+            )
         yield _plan(options, settings)
         return
     from bot.command_plan import Commands, plan_command  # noqa: PLC0415
@@ -359,7 +362,7 @@ def _rehearse(options: argparse.Namespace) -> int:
     from bot.run import rehearse_plan  # noqa: PLC0415
     from bot.verdict import exit_status  # noqa: PLC0415
 
-    settings = _settings(options)
+    settings = replace(_settings(options), network=options.network)
     progress = Progress(quiet=options.quiet)
     with _planned(options, settings) as plan, open_journal(settings.journal, progress) as journal:
         report = rehearse_plan(plan, settings, progress, journal=journal)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +21,9 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from bot.applying import COUNTED_TAG, MAY_BREAK_ROWS, Applied, Limits, message_of
-from bot.errors import UsageError
+from bot.errors import CloneError, UsageError
 from bot.model import ConstraintChange, LockSpan, SqlError, StatementResult, Transaction
+from bot.postgres import apart
 from bot.postgres.catalog import Snapshot
 from bot.postgres.guard import Guard, Stopped
 from bot.postgres.sampling import Relations, relations_now
@@ -145,12 +149,11 @@ class _Follower:
     def end(self, exchange: Exchange) -> None:
         ended_ms = self._run.now_ms()
         tag = exchange.tags[-1] if exchange.tags else ""
-        word = tag.partition(" ")[0] if tag.startswith(_CHANGES_ROWS) else tag
         if self._repeats and not exchange.error and len(exchange.sent) == 1:
-            self._run.add_to_last(ended_ms - self._began_ms, _rows(tag))
+            self._run.add_to_last(ended_ms - self._began_ms, _rows(exchange, -1))
         else:
             with self._run.looking():
-                facts = self._watch.failed(ended_ms) if exchange.error else self._watch.end(ended_ms, word)
+                facts = self._watch.failed(ended_ms) if exchange.error else self._watch.end(ended_ms, tag)
             self._note(exchange, facts, ended_ms)
         self._follow_transaction(exchange, ended_ms)
 
@@ -169,7 +172,7 @@ class _Follower:
                 self._run.outside = self._run.outside or bool(tag)
             several = is_last and len(exchange.tags) > len(exchange.sent)
             duration_ms = ended_ms - self._began_ms if is_last else 0.0
-            rows = None if several else _rows(tag)
+            rows = None if several or not tag else _rows(exchange, number)
             self._run.add(
                 self._result(sent, duration_ms, rows, facts if is_last else Facts(()), error if is_last else None), sent.sql
             )
@@ -241,17 +244,20 @@ def run_command(
     upstream = Upstream(f"{info.host}/.s.PGSQL.{info.port}", info.user, info.dbname, info.options)
     run = CommandRun(observer, before or Snapshot())
     stopped = Stopped()
-    with Tap(upstream, run.listen) as tap:
-        environment = _environment(tap, upstream)
-        with _running(line, folder, environment) as (process, output):
-            _wait(process, tap, limits, stopped)
-        _wait_for_sessions(tap, limits.guard)
-        run.stop()
+    with _started(line, folder, network=limits.network) as start:
+        output = _Output(start.process)
+        with Tap(start.listening, upstream, run.listen) as tap:
+            start.go(_environment(tap, upstream))
+            _wait(start.process, tap, limits, stopped)
+            _end(start.process)
+            _wait_for_sessions(tap, limits.guard)
+            run.stop()
+        said = output.text()
     if tap.failure:
         raise tap.failure
-    status, said = process.returncode, output.text()
+    status = start.process.returncode
     if not tap.sessions:
-        raise _never_came(line, status, said)
+        raise _never_came(line, status, said, apart=start.apart)
     error: SqlError | None = None
     refused: tuple[ConstraintChange, ...] = ()
     if status != 0 or stopped.why:
@@ -273,8 +279,8 @@ class _Output:
 
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101  made with a pipe
-        with suppress(ValueError), self._process.stdout as stream:
-            while chunk := os.read(stream.fileno(), 1 << 16):
+        with suppress(ValueError, OSError):  # closed by us, where somebody whom it has left behind holds it open
+            while chunk := os.read(self._process.stdout.fileno(), 1 << 16):
                 self._said = (self._said + chunk)[-_KEPT_BYTES:]
 
     def text(self) -> str:
@@ -283,22 +289,58 @@ class _Output:
         return self._said.decode(errors="replace").strip()
 
 
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """A command that is about to begin; `apart`: with no network but the one in which somebody is `listening`."""
+
+    process: subprocess.Popen[bytes]
+    listening: socket.socket
+    apart: bool
+    _ours: socket.socket
+
+    def go(self, environment: Mapping[str, str]) -> None:
+        """Lets it begin."""
+        with suppress(BrokenPipeError), self._ours:
+            self._ours.sendall(json.dumps(environment).encode())
+
+
 @contextmanager
-def _running(line: str, folder: Path, environment: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], _Output]]:
-    """A command in a session of its own, of which nothing is left at the end of the block."""
-    process = subprocess.Popen(
-        ["/bin/sh", "-c", line],
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    try:
-        yield process, _Output(process)
-    finally:
-        _end(process)
+def _started(line: str, folder: Path, *, network: bool) -> Iterator[_Start]:
+    """A command in a session of its own, of which nothing is left at the end of the block; see bot/postgres/apart.py."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", apart.__file__, str(theirs.fileno()), "open" if network else "apart", line],
+            cwd=folder,
+            env={},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+    with ours:
+        try:
+            word, listening = _greeted(ours)
+            if listening is None and not network:  # it has lost its network, and has got no other one
+                _end(process)
+                with _started(line, folder, network=True) as start:
+                    yield start
+                return
+            if listening is None:
+                raise CloneError(f"{one_line(line)} could not be started.", why=word)
+            with listening:
+                yield _Start(process, listening, word == "apart", ours)
+        finally:
+            _end(process)
+            if process.stdout:
+                process.stdout.close()
+
+
+def _greeted(ours: socket.socket) -> tuple[str, socket.socket | None]:
+    """What a command that is about to begin says, and the socket that it listens on for us."""
+    said, sockets, _flags, _address = socket.recv_fds(ours, 1000, 1)
+    return said.decode(errors="replace"), socket.socket(fileno=sockets[0]) if sockets else None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -354,17 +396,20 @@ def _environment(tap: Tap, upstream: Upstream) -> dict[str, str]:
 # ── What became of it ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _never_came(line: str, status: int, said: str) -> UsageError:
+def _never_came(line: str, status: int, said: str, *, apart: bool) -> UsageError:
     """It has not been on the clone: what it prints holds nobody's rows."""
     tail = one_line(" / ".join(said.splitlines()[-5:]))[-600:]
+    without = " It could reach nothing but the clone: --network lets it reach what it needs besides." if apart else ""
     if status != 0:
         return UsageError(
             f"`{one_line(line)}` ended with exit status {status} before it connected to the clone.",
             why=tail and f"It said: {tail}",
-            advice="Run it by hand: its tool must be on PATH, and take the database from DATABASE_URL or libpq's variables.",
+            advice="Run it by hand: its tool must be on PATH, and take the database from DATABASE_URL or libpq's variables."
+            + without,
         )
+    other = "it has migrated nothing" if apart else "if it has migrated a database, it was another one"
     return UsageError(
-        f"`{one_line(line)}` did not connect to the clone: if it has migrated a database, it was another one.",
+        f"`{one_line(line)}` did not connect to the clone: {other}.",
         why="It is told the clone's address in DATABASE_URL, and in PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE.",
         advice="Let its configuration read one of them, or put it into the command: --command 'tool --url \"$DATABASE_URL\" up'.",
     )
@@ -414,12 +459,15 @@ def _send_again(connection: psycopg.Connection, sent: Sent) -> None:
 
 def _is_a_librarys(sql: str, tag: str, facts: Facts) -> bool:
     """Whether a statement is one of those by which a library looks around, which nobody wrote."""
-    asks = tag.startswith(("SELECT", "SHOW", "SET")) and any(word in sql for word in _ASKS_THE_CATALOG)
-    return tag == "SHOW" or (asks and not facts.locks and not facts.notices)
+    if tag.startswith(("SHOW", "DEALLOCATE", "SAVEPOINT", "RELEASE")):
+        return True
+    asks = tag.startswith(("SELECT", "SET")) and any(word in sql for word in _ASKS_THE_CATALOG)
+    return asks and not facts.locks and not facts.notices
 
 
-def _rows(tag: str) -> int | None:
-    counted = COUNTED_TAG.fullmatch(tag) if not tag.startswith("SELECT") else None
+def _rows(exchange: Exchange, number: int) -> int | None:
+    """How many rows a statement wrote, where PostgreSQL counts them."""
+    counted = COUNTED_TAG.fullmatch(exchange.tags[number]) if not exchange.gave_rows[number] else None
     return int(counted[1]) if counted else None
 
 

@@ -374,7 +374,7 @@ def _make_seed(
 
 def _run_base_command(server: Server, command: BaseCommand, settings: Settings, progress: Progress, role: str) -> str:
     """Brings the seed to where the base branch is. Raises SeedError."""
-    limits = Limits(settings.time_limit_s, guard=Guard(server.end_session, server.room_bytes))
+    limits = Limits(settings.time_limit_s, guard=Guard(server.end_session, server.room_bytes), network=settings.network)
     with progress.step(f"{command.line}, on the base branch's files"), server.connect(SEED, user=role) as connection:
         done = run_command(command.line, Path(command.folder), connection, None, limits)
     if done.error:
@@ -427,7 +427,7 @@ def rehearse_all(
     """Rehearses in order; after a failure the rest is skipped, as the tool would not come to it. The first ones may be `known`
     already, and applied: then the rest is rehearsed.
     """
-    limits = Limits(settings.time_limit_s, guard=provider.guard(clone))
+    limits = Limits(settings.time_limit_s, guard=provider.guard(clone), network=settings.network)
     failed = False
     with (
         Lookout(provider, clone) as lookout,

@@ -105,6 +105,7 @@ class Settings:
     superuser: bool = False
     extensions: tuple[str, ...] = ()
     force: bool = False
+    network: bool = False  # whether a command may reach more than the clone
     journal: Place = Place()  # noqa: RUF009  frozen
 
 

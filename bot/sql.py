@@ -291,6 +291,7 @@ def _pieces(sql: str, tokens: list[tuple[int, int, bool]]) -> Iterator[str]:
             piece = ""
         if is_literal:
             number += 1
+        piece = piece.removesuffix("$") if is_literal else piece  # a parameter
         piece += f"${number}" if is_literal else sql[start:end]
         last_end = end
     if piece:

@@ -46,11 +46,12 @@ class Sent:
 @dataclass(slots=True)
 class Exchange:
     """All that a client sent up to the point where the server is ready for more, and what came of it: PostgreSQL's words for what
-    was done, in order, and the fields of an error.
+    was done, in order, whether each gave rows, and the fields of an error.
     """
 
     sent: list[Sent] = field(default_factory=list)
     tags: list[str] = field(default_factory=list)
+    gave_rows: list[bool] = field(default_factory=list)
     error: Mapping[int, bytes] | None = None
 
 
@@ -87,21 +88,20 @@ class Upstream:
 
 
 class Tap:
-    """Listens on this machine's own address while it is open. `listen` makes a listener for a session that has begun.
+    """Takes clients from a listening socket while it is open. `listen` makes a listener for a session that has begun.
 
     A listener that raises ends its session; `failure` is the first such error, to be raised by whoever opened the tap.
     """
 
-    host = "127.0.0.1"
-
-    def __init__(self, upstream: Upstream, listen: Callable[[Session], Listener]) -> None:
+    def __init__(self, server: socket.socket, upstream: Upstream, listen: Callable[[Session], Listener]) -> None:
         self._upstream, self._listen = upstream, listen
         self.password = secrets.token_urlsafe(18)
         self.sessions = 0  # that clients have had
         self.failure: Exception | None = None
-        self._server = socket.create_server((self.host, 0))
+        self._server = server
         self._server.settimeout(0.5)  # where to shut it down does not wake who waits for it
-        self.port: int = self._server.getsockname()[1]
+        self.host: str = server.getsockname()[0]
+        self.port: int = server.getsockname()[1]
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._sessions: tuple[Session, ...] = ()
@@ -233,6 +233,7 @@ class Session:
         self._held: Message | None = None  # of the client's, until the server is ready
         self._busy, self._copying = True, False  # the greeting is under way
         self._exchange = Exchange()
+        self._gives_rows = False
         self._parsed = Sent("")  # the last one
         self._prepared: dict[str, Sent] = {}
         self._portals: dict[str, Sent] = {}
@@ -341,6 +342,10 @@ class Session:
                     self.pid = int.from_bytes(message.body[:4], "big")
                 case b"C":
                     self._exchange.tags.append(message.texts(1)[0])
+                    self._exchange.gave_rows.append(self._gives_rows)
+                    self._gives_rows = False
+                case b"T" | b"D":
+                    self._gives_rows = True
                 case b"E":
                     self._exchange.error = wire.fields(message.body)
                 case b"N" if self._listener:

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[2]
 # In walking order. A module may import those before it; inside a folder its own files too.
 ROOMS = (
     "stepping_down", "words", "model", "plain", "program", "errors", "sql", "extensions", "layouts", "discovery", "git",
-    "progress", "held", "postgres", "sealing", "journal", "schema_diff", "diff", "clones", "dumps", "seeds", "event",
-    "applying", "dependents", "rehearsal", "shadow", "way_back", "retyped", "expectations", "further", "production", "rules",
+    "progress", "command_plan", "held", "postgres", "sealing", "journal", "schema_diff", "diff", "clones", "dumps", "seeds", "event",
+    "applying", "commanding", "performing", "dependents", "rehearsal", "shadow", "way_back", "retyped", "expectations", "further", "production", "rules",
     "verdict", "settings", "question", "run", "report", "github_client", "delivery", "action", "sidecar", "cli",
 )  # fmt: skip
 DOORS = {
@@ -23,6 +23,8 @@ DOORS = {
         "clones",
         "seeds",
         "applying",
+        "commanding",
+        "performing",
         "rehearsal",
         "shadow",
         "way_back",
@@ -81,5 +83,5 @@ def test_a_library_is_used_at_its_door_only(path: Path) -> None:
 def test_only_settings_and_the_edges_read_the_environment() -> None:
     readers = {room(path) for path in FILES if "os.environ" in path.read_text()}
 
-    # cli: MIGRATION_REHEARSAL_* as defaults of options; postgres: XDG_CACHE_HOME.
-    assert readers <= {"settings", "cli", "postgres", "action"}
+    # cli: MIGRATION_REHEARSAL_* as defaults of options; postgres: XDG_CACHE_HOME; commanding: what a tool of the user's is told.
+    assert readers <= {"settings", "cli", "postgres", "action", "commanding"}
