@@ -30,7 +30,7 @@ def plan_command(commands: Commands, base: str | None, folder: Path, scratch: Pa
 
     Raises UsageError where a base is named, or needed, that is not there.
     """
-    migration = Migration(commands.up, "", COMMAND.name, commands.up, commands.down)
+    migration = Migration(commands.up, "command", COMMAND.name, commands.up, commands.down)
     repository, why = _repository(base, folder)
     tree = repository.identity() if repository else uuid.uuid4().hex  # nobody knows what it may read: nothing is replayed
     line = commands.base or commands.up

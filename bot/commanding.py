@@ -289,6 +289,12 @@ class _Output:
         return self._said.decode(errors="replace").strip()
 
 
+def can_be_apart() -> bool:
+    """Whether a command can be given a network in which there is nothing but the clone."""
+    with _started("true", Path("/"), network=False) as start:
+        return start.apart
+
+
 @dataclass(frozen=True, slots=True)
 class _Start:
     """A command that is about to begin; `apart`: with no network but the one in which somebody is `listening`."""

@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from bot.journal.steps import Kind, RunRow, StepRow
+from bot.layouts import COMMAND
 from bot.model import Finding, Outcome, Plan, Rehearsal, RelationLock, Report, Severity, TableChange, Verdict
 from bot.plain import to_plain
 from bot.program import templates_folder
@@ -202,6 +203,8 @@ def _render(template: str, report: Report, **more: Any) -> str:
 
 def common_folder(report: Report) -> str:
     """The folder that all migrations lie in, with a final slash: said once instead of in each line. May be empty."""
+    if any(_is_command(m) for m in report.migrations):
+        return ""
     folders = [PurePosixPath(m.path).parent.parts for m in report.migrations]
     shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))
     return "".join(f"{parts[0].rstrip('/')}/" for parts in shared)
@@ -210,6 +213,21 @@ def common_folder(report: Report) -> str:
 def within(path: str, folder: str) -> str:
     """A path without the common folder."""
     return path.removeprefix(folder)
+
+
+def place(finding: Finding, report: Report) -> str:
+    """Where a finding is: file and line, or which statement of a command."""
+    command = next((m for m in report.migrations if m.path == finding.path and _is_command(m)), None)
+    if command is None:
+        return within(finding.path, common_folder(report)) + (f":{finding.line}" if finding.line else "")
+    sent = [s.sql for s in command.statements if s.line == finding.line]
+    if not sent:
+        return finding.path
+    return f"{finding.path}, statement {finding.line}: {_cut(sent[0], 120)}"
+
+
+def _is_command(rehearsal: Rehearsal) -> bool:
+    return rehearsal.layout == COMMAND.name
 
 
 def nowrap(value: str) -> str:
@@ -252,6 +270,7 @@ def _environment() -> Environment:
         "cost_text": cost_text,
         "relation": relation,
         "within": within,
+        "place": place,
         "nowrap": nowrap,
         "columns": columns,
     }
@@ -400,11 +419,6 @@ def columns(rows: Iterable[Iterable[str]]) -> str:
 
 def _cut(value: str, limit: int) -> str:
     return value if len(value) <= limit else value[: limit - 1] + "…"
-
-
-def place(finding: Finding) -> str:
-    """`path:line` of a finding."""
-    return f"{finding.path}:{finding.line}" if finding.line else finding.path
 
 
 def counts(report: Report) -> Mapping[str, int]:

@@ -19,7 +19,7 @@ from bot.clones import Clone, Provider
 from bot.clones.embedded import SEED, EmbeddedProvider
 from bot.clones.lookout import Lookout
 from bot.clones.session import Session
-from bot.commanding import run_command
+from bot.commanding import can_be_apart, run_command
 from bot.errors import CloneError, RehearsalError, SeedError
 from bot.extensions import CONNECTING, HARMLESS, created_in
 from bot.further import Further
@@ -283,6 +283,9 @@ class _Answer:
             with progress.step(f"start PostgreSQL {binaries.version} ({binaries.origin})"):
                 server = stack.enter_context(embedded_server(binaries))
             facts, role, since_xid, notes = _make_seed(server, seed, plan, settings, progress)
+            if plan.tree and (settings.network or not can_be_apart()):
+                why = "as --network says" if settings.network else "as this system gives it no network of its own"
+                notes.append(f"The command could reach other hosts than the clone, {why}.")
             provider = EmbeddedProvider(
                 server,
                 role=role,

@@ -8,11 +8,13 @@ from collections.abc import Iterable, Set
 from pathlib import PurePosixPath
 
 from bot.errors import UsageError
+from bot.layouts.alembic import ALEMBIC
 from bot.layouts.atlas import ATLAS
 from bot.layouts.base import Layout, Name, Part
 from bot.layouts.command import COMMAND
 from bot.layouts.dbmate import DBMATE
 from bot.layouts.diesel import DIESEL
+from bot.layouts.django import DJANGO
 from bot.layouts.drizzle import DRIZZLE
 from bot.layouts.flyway import FLYWAY
 from bot.layouts.golang_migrate import GOLANG_MIGRATE
@@ -30,7 +32,7 @@ from bot.layouts.supabase import SUPABASE
 # From the most telling to the least: the first layout that finds evidence in a file has it.
 LAYOUTS: tuple[Layout, ...] = (
     PRISMA, SQITCH, DRIZZLE, FLYWAY, GOOSE, DBMATE, SUPABASE, HASURA, DIESEL, POPX, SQLX, GOLANG_MIGRATE, ATLAS, NODE_PG_MIGRATE,
-    RAILS, PLAIN,
+    RAILS, ALEMBIC, DJANGO, PLAIN,
 )  # fmt: skip
 
 __all__ = ["COMMAND", "LAYOUTS", "Layout", "Name", "Part", "detect", "named", "with_folders"]

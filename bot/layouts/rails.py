@@ -36,7 +36,8 @@ RAILS = Layout(
     history=HistoryTable("schema_migrations", "version"),
     refused=(
         "It is a Ruby program: which SQL it sends is known only when it runs, with the application around it.",
-        "Rehearse the SQL that it sends, from a file: migration-rehearsal rehearse FILE.sql. Or name the folders that hold SQL "
-        "in `migrations`, and Ruby files are left out.",
+        "Where the application is installed: migration-rehearsal rehearse --command 'bin/rails db:migrate' (docs/command.md). Or "
+        "rehearse the SQL that it sends, from a file: migration-rehearsal rehearse FILE.sql. To leave these files out, name the "
+        "folders that hold SQL in `migrations`.",
     ),
 )

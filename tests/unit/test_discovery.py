@@ -535,6 +535,21 @@ def test_rails_is_refused_with_what_to_do() -> None:
     assert paths(folder_plan({**texts, **with_texts("sql/1_b.sql")}, folders=["sql"]))[0] == ["sql/1_b.sql"]
 
 
+PYTHON = {
+    "Alembic": (["app/migrations/versions/0a1b_x.py"], ["app/migrations/env.py"], "alembic upgrade head"),
+    "Django": (["app/migrations/0002_x.py"], ["manage.py", "app/migrations/__init__.py"], "python manage.py migrate"),
+}
+
+
+@pytest.mark.parametrize(("new", "beside", "command"), PYTHON.values(), ids=PYTHON.keys())
+def test_what_only_its_tool_can_run_is_no_passed_check(new: list[str], beside: list[str], command: str) -> None:
+    with pytest.raises(MigrationFileError, match=f"which can't be rehearsed.* --command '{command}'"):
+        folder_plan(with_texts(*new), with_texts(*beside))
+    with pytest.raises(MigrationFileError, match=f"--command '{command}'"):
+        plan_files(new, beside, lambda _path: b"", None)
+    assert folder_plan(with_texts(*new)).reason == "no changed file is a migration"  # nothing says that it is one
+
+
 def test_a_template_that_nobody_fills_in_is_named() -> None:
     with pytest.raises(MigrationFileError, match=r"1_a\.postgres\.up\.sql:1: the placeholder \{\{ \.X \}\} has no value"):
         folder_plan({"m/1_a.postgres.up.sql": "SELECT {{ .X }};"})

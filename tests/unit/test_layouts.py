@@ -51,6 +51,8 @@ ORDER = {
         ["1_a.sql", "1_a.oracle.up.sql", "1_a.autocommit.up.sql"],
     ),
     "rails": (["db/migrate/1_a.rb", "db/migrate/20240101000000_b.rb"], ["db/structure.sql", "lib/1_a.rb", "db/migrate/1_a.sql"]),
+    "alembic": (["m/versions/0a1b_x.py", "m/versions/1c2d_y.py"], ["m/env.py", "m/versions/__init__.py", "m/versions/1_a.sql"]),
+    "django": (["app/migrations/0001_initial.py", "app/migrations/0002_b.py"], ["app/migrations/__init__.py", "app/0001_a.py"]),
 }
 
 
@@ -107,6 +109,10 @@ MARKED = {
     ("m/1706702400000_a/up.sql", "diesel.toml"): ("hasura", "milliseconds"),
     ("m/1_a/up.sql", "diesel.toml"): ("diesel", "a folder with an up.sql"),
     ("db/V1__a.sql", "db/atlas.sum"): ("flyway", "as Flyway names"),  # Atlas only lints such a folder
+    ("m/versions/0a1b_x.py", "m/env.py"): ("alembic", "m/env.py is there"),
+    ("m/versions/0a1b_x.py", "m/script.py.mako"): ("alembic", "m/script.py.mako is there"),
+    ("app/migrations/0001_initial.py", "app/migrations/__init__.py"): ("django", "app/migrations/__init__.py is there"),
+    ("a/app/migrations/0001_initial.py", "a/manage.py"): ("django", "a/manage.py is there"),
     ("db/1_a.up.sql", "db/atlas.sum"): ("golang-migrate", ".up.sql"),
     ("db/1_a.sql", "other/atlas.sum"): ("plain", "begins with a number"),
 }
@@ -179,6 +185,8 @@ OTHER_PARTS = {
     ("goose", "1_a.go"): Part.CODE,
     ("node-pg-migrate", "1706702400000_a.ts"): Part.CODE,
     ("rails", "db/migrate/1_a.rb"): Part.CODE,
+    ("alembic", "m/versions/0a1b_x.py"): Part.CODE,
+    ("django", "app/migrations/0001_initial.py"): Part.CODE,
 }
 
 
