@@ -306,8 +306,8 @@ class _Start:
 
     def go(self, environment: Mapping[str, str]) -> None:
         """Lets it begin."""
-        with suppress(BrokenPipeError), self._ours:
-            self._ours.sendall(json.dumps(environment).encode())
+        with suppress(BrokenPipeError):
+            self._ours.sendall(json.dumps(environment).encode() + b"\n")
 
 
 @contextmanager

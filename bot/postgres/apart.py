@@ -3,6 +3,7 @@
 A migration tool whose settings name another database would migrate that one, and production is next door. This file is run as a
 program, with Python's own library alone: in the child of a program with threads, no more than a start is safe. It sends the
 socket, already listening, to the parent, reads the environment from it, and becomes the command (unshare(2), namespaces(7)).
+Whatever becomes of the parent, nothing of the command outlives it: a second process waits for that.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ctypes
 import fcntl
 import json
 import os
+import signal
 import socket
 import struct
 import sys
@@ -47,12 +49,21 @@ def main(parent: socket.socket, line: str, *, may_leave: bool) -> None:
     listening = socket.create_server(("127.0.0.1", 0))
     socket.send_fds(parent, [b"apart" if apart else b"open"], [listening.fileno()])
     listening.close()
-    said = b""
-    while chunk := parent.recv(1 << 16):
-        said += chunk
-    if said:
-        parent.close()
-        os.execve("/bin/sh", ["/bin/sh", "-c", line], json.loads(said))  # noqa: S606  the command is whose it is
+    with parent.makefile("rb") as reader:
+        said = reader.readline()
+    if not said:
+        return
+    if os.fork() == 0:
+        outlive(parent)
+    parent.close()
+    os.execve("/bin/sh", ["/bin/sh", "-c", line], json.loads(said))  # noqa: S606  the command is whose it is
+
+
+def outlive(parent: socket.socket) -> None:
+    """Waits for the parent's end, and ends all processes of the command, this one among them."""
+    os.closerange(0, 3)
+    parent.recv(1)
+    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

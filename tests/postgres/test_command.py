@@ -335,6 +335,23 @@ def test_nothing_is_left_of_a_command(tool: Callable[..., Rehearsal], stage: Sta
     assert databases == (0,) and time.monotonic() > began
 
 
+def test_nothing_is_left_of_a_command_whose_rehearsal_is_killed(run: Callable[..., Run]) -> None:
+    """Even so that it can do nothing about it."""
+    line = [sys.executable, "-m", "bot.cli", "rehearse", "--base-command", "none", "--command", "touch begun; sleep 4713 & wait"]
+    with subprocess.Popen(line, env=os.environ | {"PYTHONPATH": str(EXAMPLES.parent)}, stderr=subprocess.DEVNULL) as killed:
+        _wait_until(Path("begun").exists)
+        killed.kill()
+
+    _wait_until(lambda: subprocess.run(["pgrep", "-f", "sleep 4713"], check=False, capture_output=True).stdout == b"")
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
 def test_the_way_back_of_a_command(tool: Callable[..., Rehearsal]) -> None:
     seen = tool(
         """
