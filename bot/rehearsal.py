@@ -94,6 +94,7 @@ def rehearse(
         dependents=facts.dependents,
         keys=facts.keys,
         untouched_tables=diff.untouched(before, after),
+        files=migration.files,
     )
     return rehearsal, after
 
