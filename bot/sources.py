@@ -1,8 +1,8 @@
 """Whose line a line of a text is, and a finished report told in the lines of the files that people wrote. Pure.
 
-Rules and all before them know the lines of a migration's text. They are exchanged once, at the end. A fact has the very place: the
-line of the included file, with its path. A finding points at a file of the migration, as only there a comment can be put beside
-the line: at the outermost `\\i` for what stands in an included file, and its message names the place in that.
+Rules and all before them know the lines of a migration's text. They are exchanged once, at the end. A fact has the very place:
+the line of the included file, with its path. A finding points at a file of the migration, as only there a comment can be put
+beside the line: at the outermost `\\i` for what stands in an included file, and its message names the place in that.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def told(rehearsal: Rehearsal, migration: Migration) -> Rehearsal:
 
 
 def with_way_back_told(rehearsal: Rehearsal, migration: Migration) -> Rehearsal:
-    """The same for its way back, which is another text; before it is judged, as no rule takes a line of it for one of the up part."""
+    """The same for its way back, which is another text; before it is judged, as a rule that names its line names a file's."""
     down, path = rehearsal.down, migration.down_path or migration.path
     if down is None:
         return rehearsal

@@ -147,7 +147,7 @@ WRONG_FILES = {
     "latin1": (b"SELECT 1;\n-- caf\xe9", "1.sql:2: the file is not UTF-8 (byte 0xe9 at offset 16)"),
     "utf16": ("SELECT 1".encode("utf-16"), "1.sql:1: the file is not UTF-8"),
     "nul": (b"SELECT 1;\0", "1.sql:1: the file holds a NUL byte"),
-    "meta-command": (b"SELECT 1;\n\\i other.sql\n", "1.sql:2: \\i is a command of psql"),
+    "meta-command": (b"SELECT 1;\n\\gexec other.sql\n", "1.sql:2: \\gexec is a command of psql"),
 }
 
 
