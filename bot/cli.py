@@ -404,7 +404,7 @@ def _all_passed(report: Report) -> bool:
 
 def _sql_of(plan: Plan) -> list[str]:
     """Each migration's SQL under a comment that names it; a file without a final newline gets one."""
-    return [f"-- {m.path}\n{m.text}" + ("" if m.text.endswith("\n") else "\n") for m in plan.migrations]
+    return [f"-- {', '.join(m.files or (m.path,))}\n{m.text}" + ("" if m.text.endswith("\n") else "\n") for m in plan.migrations]
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -16,9 +16,10 @@ from bot.layouts.filling import Filling, Unfilled
 from bot.layouts.plain import PLAIN
 from bot.model import FileChange, FileStatus, HistoryProblem, Migration, Plan
 from bot.psql_files import Expanded, expand
-from bot.sql import BOM, split
+from bot.sources import joined
+from bot.sql import BOM, leaves_open, split
+from bot.words import count, size
 from bot.words import name as quoted
-from bot.words import size
 
 Read = Callable[[str], bytes]
 Include = Callable[[str], bytes | None]
@@ -115,7 +116,8 @@ def plan_files(
     chosen.roots |= {chosen.layout.root(PurePosixPath(path)) for path in paths}
     _refuse_code(chosen.layout, paths)
     names = _names(chosen, tree)
-    migrations = tuple(_expecting(_migration(path, chosen.layout, names, tree), chosen.layout, tree) for path in paths)
+    each = [_expecting(_migration(path, chosen.layout, names, tree), chosen.layout, tree) for path in paths]
+    migrations = _in_groups(each, chosen.layout)
     first = names.of.get(paths[0])
     root = chosen.layout.root(PurePosixPath(paths[0]))
     before = [
@@ -129,7 +131,7 @@ def plan_files(
     ]
     earlier = replace(tree, include=known.include_base)
     base = tuple(_migration(path, chosen.layout, names, earlier) for path in before)
-    return Plan(migrations, base, (), _reason(chosen, len(migrations)))
+    return Plan(migrations, base, (), _reason(chosen, migrations))
 
 
 def plan_changes(  # noqa: PLR0913  what there is, and what was said of it
@@ -187,7 +189,7 @@ def _plan_of(chosen: _Chosen, near: Sequence[FileChange], head: _Tree, base: _Tr
     ups = names.ordered(new)
     skipped = {path: why for path in ups if (why := _skipped(path, layout, head))}
     ups = [path for path in ups if path not in skipped]
-    migrations = tuple(_expecting(_migration(path, layout, names, head), layout, head) for path in ups)
+    migrations = _in_groups([_expecting(_migration(path, layout, names, head), layout, head) for path in ups], layout)
     gone = {c.old_path for c in near if c.old_path}
     old = [path for path in before.ordered(before.of) if path not in gone and path not in _added(near)]
     again = {path for path in ups if names.of[path].part is Part.REPEATABLE}
@@ -203,14 +205,14 @@ def _plan_of(chosen: _Chosen, near: Sequence[FileChange], head: _Tree, base: _Tr
         migrations,
         tuple(_migration(path, layout, before, base) for path in standing),
         tuple(problems),
-        _reason(chosen, len(migrations)),
+        _reason(chosen, migrations),
     )
 
 
-def _reason(chosen: _Chosen, count: int) -> str:
+def _reason(chosen: _Chosen, migrations: Sequence[Migration]) -> str:
     layout = chosen.layout
-    more = f" ({layout.tool} runs them in one transaction, here each has its own)" if layout.together and count > 1 else ""
-    return f"{layout.name}: {chosen.reason}{more}"
+    groups = [f"{count(len(m.files), 'file')} in one transaction" for m in migrations if m.files]
+    return f"{layout.name}: {chosen.reason}" + (f" ({layout.tool} runs {', '.join(groups)})" if groups else "")
 
 
 def _added(near: Sequence[FileChange]) -> set[str]:
@@ -488,6 +490,48 @@ def _settings(path: PurePosixPath, layout: Layout, tree: _Tree) -> str:
     if not layout.beside or beside not in tree.paths:
         return ""
     return layout.beside.remark(tree.read(beside).decode("utf-8", errors="replace"))
+
+
+def _in_groups(migrations: Sequence[Migration], layout: Layout) -> tuple[Migration, ...]:
+    """The migrations as the tool sends them: those of one history as one, where it runs all that is pending in one transaction.
+    What a file leaves open would swallow the next one: no server takes it, and the group ends with it.
+    """
+    if not layout.together:
+        return tuple(migrations)
+    histories: dict[PurePosixPath, list[list[Migration]]] = {}
+    for migration in migrations:
+        groups = histories.setdefault(layout.root(PurePosixPath(migration.path)), [[]])
+        groups[-1].append(migration)
+        if leaves_open(migration.text):
+            groups.append([])
+    return tuple(_group(members) for groups in histories.values() for members in groups if members)
+
+
+def _group(members: Sequence[Migration]) -> Migration:
+    if len(members) == 1:
+        return members[0]
+    if (total := sum(len(m.text) for m in members)) > _MOST_BYTES:
+        raise MigrationFileError(
+            f"{members[0].path} and the files after it are {size(total)}, more than the {size(_MOST_BYTES)} of one migration.",
+            why="Their tool runs them in one transaction, and so they are rehearsed.",
+            advice="Bring them in several changes.",
+        )
+    text, sources = joined([(m.text, m.path) for m in members])
+    backs = [(m.down, m.down_path or m.path) for m in reversed(members) if m.down is not None]
+    down, down_sources = joined(backs) if len(backs) == len(members) else (None, ())
+    asking = [(m.expect, m.expect_path) for m in members if m.expect is not None and m.expect_path is not None]
+    expect, expect_sources = joined(asking) if asking else (None, ())
+    return replace(
+        members[-1],
+        text=text,
+        down=down,
+        expect=expect,
+        expect_path=asking[-1][1] if asking else None,
+        files=tuple(m.path for m in members),
+        sources=sources,
+        down_sources=down_sources,
+        expect_sources=expect_sources,
+    )
 
 
 def _refuse_what_is_not_sql(path: str, text: str) -> None:

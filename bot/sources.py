@@ -23,17 +23,17 @@ _OTHERS = ("down", "expectations")  # their lines are of other texts
 _OF_LINE = re.compile(r"(?<=the lock of )line (\d+)")  # as the rule work-under-lock names another statement
 
 
-def joined(texts: Sequence[str], sources: Sequence[tuple[Source, ...]]) -> tuple[str, tuple[Source, ...]]:
-    """Several texts as one, each from a line of its own on, with a semicolon between two: files lack the last one, and a final
-    newline.
+def joined(parts: Sequence[tuple[str, str]]) -> tuple[str, tuple[Source, ...]]:
+    """Texts of files as one, each from a line of its own on, with a semicolon between two: files lack the last one, and a final
+    newline. The parts are (text, path).
     """
-    pieces, lines, found = list[str](), 1, list[Source]()
-    for number, (text, own) in enumerate(zip(texts, sources, strict=True), start=1):
-        piece = text if number == len(texts) else f"{text}{'' if text.endswith(NEWLINE) else NEWLINE};{NEWLINE}"
-        found += [replace(source, line=source.line + lines - 1) for source in own]
-        lines += piece.count(NEWLINE)
+    pieces, sources, line = list[str](), list[Source](), 1
+    for number, (text, path) in enumerate(parts, start=1):
+        sources.append(Source(line, path, 1))
+        piece = text if number == len(parts) else f"{text}{'' if text.endswith(NEWLINE) else NEWLINE};{NEWLINE}"
+        line += piece.count(NEWLINE)
         pieces.append(piece)
-    return "".join(pieces), tuple(found)
+    return "".join(pieces), tuple(sources)
 
 
 def place(sources: Sequence[Source], path: str, line: int) -> Place:

@@ -269,6 +269,11 @@ def unquoted(text: str) -> Iterator[tuple[int, int]]:
         pos = end
 
 
+def leaves_open(text: str) -> bool:
+    """Whether what follows the text would become part of it: a quote, a comment, a parenthesis or COPY's data is not ended."""
+    return len(split(f"{text}\n;\nSELECT").statements) != len(split(text).statements) + 1
+
+
 def is_one_block(script: Script) -> bool:
     """Whether a file is one transaction by its own BEGIN and COMMIT."""
     statements = script.statements

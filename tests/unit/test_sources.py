@@ -130,7 +130,7 @@ def test_every_line_of_a_rehearsal_is_told_with_its_file() -> None:
 def test_texts_are_joined_so_that_none_runs_into_the_next() -> None:
     texts = ["SELECT 1 -- no end", "", "SELECT 2;\n", "SELECT 3"]
 
-    text, sources = joined(texts, [(Source(1, f"{n}.sql", 1),) for n in range(4)])
+    text, sources = joined([(text, f"{n}.sql") for n, text in enumerate(texts)])
 
     assert text == "SELECT 1 -- no end\n;\n\n;\nSELECT 2;\n;\nSELECT 3"
     assert sources == (Source(1, "0.sql", 1), Source(3, "1.sql", 1), Source(5, "2.sql", 1), Source(7, "3.sql", 1))
