@@ -13,7 +13,11 @@ from bot.sources import pointed, told, with_way_back_told
 from tests.fix_cli import Run
 from tests.fix_postgres import Stage
 
-SEED = "CREATE TABLE orders (id int PRIMARY KEY, email text); INSERT INTO orders SELECT n FROM generate_series(1, 30) AS n; CREATE TYPE kind AS ENUM ('a');"
+SEED = """
+CREATE TABLE orders (id int PRIMARY KEY, email text);
+INSERT INTO orders SELECT n FROM generate_series(1, 30) AS n;
+CREATE TYPE kind AS ENUM ('a');
+"""
 
 
 def rehearsed(stage: Stage, files: Mapping[str, str]) -> tuple[Rehearsal, list[Finding]]:

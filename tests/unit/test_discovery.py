@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.discovery import decode, plan_changes, plan_files
 from bot.errors import MigrationFileError
@@ -688,3 +691,25 @@ def test_a_told_layout_needs_no_evidence(layout: str) -> None:
 
     assert paths(found)[0] == [*history.migrations]
     assert found.reason.startswith(f"{layout}: as told")
+
+
+@given(st.sampled_from(sorted(HISTORIES)), st.randoms(use_true_random=False), st.integers(0, 4))
+def test_the_order_in_which_files_are_listed_decides_nothing(layout: str, random: Random, old: int) -> None:
+    files = HISTORIES[layout].files
+    before = {*[*HISTORIES[layout].migrations][:old]}
+    changes = [FileChange(path, A) for path in files if path not in before]
+    base, shuffled = sorted(before), random.sample(changes, len(changes))
+
+    def read(path: str) -> bytes:
+        return files[path].encode()
+
+    expected = plan_changes(changes, base, read, read, layout=layout)
+    found = plan_changes(shuffled, random.sample(base, len(base)), read, read, layout=layout)
+
+    assert (found.migrations, found.base, {*found.problems}) == (expected.migrations, expected.base, {*expected.problems})
+
+
+def test_a_byte_order_mark_is_psqls_to_drop() -> None:
+    texts = {"sqitch.plan": "users", "deploy/users.sql": "\ufeff\\ir ../lib.sql\n", "lib.sql": "\ufeffSELECT 1;"}
+
+    assert [m.text for m in folder_plan(texts).migrations] == ["SELECT 1;\n\n"]
