@@ -40,7 +40,8 @@ _DULL = re.compile(r"(?:[^;'\"$\\/\-:()\[\]A-Za-z_\x80-\U0010ffff]++|(?![eE]')[A
 _MAY_CONCERN_PSQL = re.compile(rf"\\|:(?:{_NAME}|'{_NAME}'|\"{_NAME}\"|\{{\?)")
 _COMMAND = re.compile(r"\\[^\s\\]*")
 _ARGUMENT = re.compile(
-    rf"""(?P<quoted>'(?:[^'\\\n]|''|\\[^\n])*') | (?P<named>"[^"\n]*") | {_VARIABLE} | (?P<open>['"`]) | (?P<plain>[^\s\\])""",
+    rf"""(?P<quoted>'(?:[^'\\\n]|''|\\[^\n])*') | (?P<named>"[^"\n]*") | {_VARIABLE}
+      | (?P<open>['"`]) | (?P<plain>[^\s\\'"`:]+|:)""",
     re.VERBOSE,
 )
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", "r": "\r", "f": "\f"}
@@ -152,12 +153,12 @@ class _Expansion:
                 why="All of it is read and sent as one text, statement by statement.",
                 advice="Load data in bulk with a tool made for it, and leave the schema to the migration.",
             )
-        self.sent.append(text)
+        if text:
+            self.sent.append(text)
         self.line += text.count("\n")
 
     def at_line_start(self) -> bool:
-        last = next((piece for piece in reversed(self.sent) if piece), "\n")
-        return last.endswith("\n")
+        return not self.sent or self.sent[-1].endswith("\n")
 
     def new_line(self, where: str) -> None:
         if not self.at_line_start():
@@ -298,8 +299,8 @@ class _Expansion:
     def arguments(self, reading: _Reading, begin: int, command: str) -> tuple[list[str], int]:
         """A command's arguments, up to the end of its line or the next backslash, and where that is."""
         text, pos, stop = reading.text, begin, end_of_line(reading.text, begin)
-        found: list[str] = []
-        inside = False
+        found: list[list[str]] = []
+        inside, room = False, _LONGEST_VALUE
         while pos < stop and text[pos] != "\\":
             if text[pos].isspace():
                 inside, pos = False, pos + 1
@@ -307,17 +308,24 @@ class _Expansion:
             piece = _ARGUMENT.match(text, pos, stop)
             if piece is None or piece.lastgroup == "open":
                 if command in _ONLY_SHOWS and text[pos] != "`":  # an apostrophe in what is told
-                    return found, stop
+                    return [], stop
                 _refuse(
                     f"{reading.where()}: the argument of {command} has a quote that is not closed, or runs a program.",
                     "What stands between backquotes is run by psql as a command of the shell.",
                     "Write the value itself, between two quotes on one line.",
                 )
-            found = found if inside else [*found, ""]
+            if not inside:
+                found.append([])
             inside = True
-            found[-1] += self.argument(piece)
-            pos = piece.end()
-        return found, pos
+            found[-1].append(self.argument(piece))
+            room, pos = room - len(found[-1][-1]), piece.end()
+            if room < 0:
+                _refuse(
+                    f"{reading.where()}: {command} has arguments of more than {_LONGEST_VALUE} characters.",
+                    "Variables that hold each other grow without end.",
+                    "Write it as SQL.",
+                )
+        return ["".join(pieces) for pieces in found], pos
 
     def argument(self, piece: re.Match[str]) -> str:
         if piece.lastgroup == "quoted":
@@ -330,13 +338,13 @@ class _Expansion:
         name, value = arguments[0], "".join(arguments[1:])
         if name in _BEHAVIOUR and (value or "on").lower() not in _BEHAVIOUR[name]:
             _refuse(
-                f"{where}: \\set {name} {value[:20]} changes how psql goes on, which is not done here.",
+                f"{where}: \\set {name} gives it a value that changes how psql goes on, which is not done here.",
                 "What is rehearsed stops at the first error, and each statement is committed as its file says.",
                 "Leave it out, or write BEGIN and COMMIT.",
             )
-        if re.search(r"[\r\n]", value) or len(value) > _LONGEST_VALUE:
+        if re.search(r"[\r\n]", value):
             _refuse(
-                f"{where}: \\set {name} gives it a value with a line break, or of more than {_LONGEST_VALUE} characters.",
+                f"{where}: \\set {name} gives it a value with a line break.",
                 "Lines of what follows would not be those of the file any more.",
                 "Write what it holds where it is used.",
             )
