@@ -311,7 +311,8 @@ def _known(path: str, settings: Settings, base: str | None = None) -> Known:
 
     def include(named: str) -> bytes | None:
         file = Path(named)
-        return file.read_bytes() if file.is_file() and _stays(file, Path(top or ".")) else None
+        inside = file.is_file() and _stays(file, Path(top or ".")) and ".git" not in Path(os.path.realpath(file)).parts
+        return file.read_bytes() if inside else None
 
     if base is None:
         return Known(settings.placeholders, top, include, include)

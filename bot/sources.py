@@ -60,6 +60,7 @@ def _source(sources: Sequence[Source], line: int) -> int | None:
 
 def told(rehearsal: Rehearsal, migration: Migration) -> Rehearsal:
     """A rehearsal of this migration with the lines of its files; `path` beside a line where it is not the migration's own."""
+    rehearsal = replace(rehearsal, files=migration.files)  # the journal may have it from files with other names
     if migration.sources:
         parts = {f.name: getattr(rehearsal, f.name) for f in fields(rehearsal)}
         own = {n: _placed(value, migration.sources, migration.path) for n, value in parts.items() if n not in _OTHERS}

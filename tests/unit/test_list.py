@@ -75,13 +75,17 @@ def test_a_named_file_includes_what_lies_in_its_repository(
     secret = tmp_path_factory.mktemp("outside") / "secret.sql"
     secret.write_text("SELECT 1;")
     subprocess.run(["git", "init", "-q", "-b", "main"], check=True)
-    write({"db/1_a.sql": "\\i lib/a.sql\n", "lib/a.sql": "SELECT 1;", "db/2_b.sql": "\\i lib/link.sql\n"})
+    write({"db/1_a.sql": "\\i lib/a.sql\n", "lib/a.sql": "SELECT 1;"})
+    write({"db/2_b.sql": "\\i lib/link.sql\n", "other/3_c.sql": "\\copy t from 'lib/token'\n"})
     Path("lib/link.sql").symlink_to(secret)
+    Path("lib/token").symlink_to("../.git/config")
 
     assert main(["list", "db/1_a.sql"]) == 0
     assert main(["list", str(Path("db/1_a.sql").absolute())]) == 0
     assert main(["list", "db/2_b.sql"]) == 2
     assert "lib/link.sql, which is no file of the repository" in capsys.readouterr().err
+    assert main(["list", "other/3_c.sql"]) == 2
+    assert "lib/token, which is no file of the repository" in capsys.readouterr().err
 
 
 def test_what_the_base_includes_is_the_bases(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

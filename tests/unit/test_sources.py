@@ -119,6 +119,7 @@ def test_every_line_of_a_rehearsal_is_told_with_its_file() -> None:
 
     found = told(with_way_back_told(rehearsal, GROUP), GROUP)
 
+    assert found.files == ("1.sql", "2.sql")
     assert found.error and (found.error.path, found.error.line) == (None, 2)
     assert [(s.path, s.line) for s in found.statements] == [("1.sql", 1), (None, 2)]
     assert [(s.path, s.line) for s in found.lock_spans] == [("1.sql", 1)]
