@@ -25,8 +25,7 @@ _NAME = r"[A-Za-z0-9_\x80-\U0010ffff]+"
 _VARIABLE = rf"""(?P<variable>:{_NAME} | :'{_NAME}' | :"{_NAME}" | :\{{\?{_NAME}\}})"""
 _TOKEN = re.compile(
     rf"""{LEXED}
-  | (?P<open>[(\[])
-  | (?P<close>[)\]])
+  | (?P<bracket>[()\[\]])
   | (?P<semicolon>;)
   | (?P<backslash>\\)
   | {_VARIABLE}
@@ -93,30 +92,35 @@ class _Statement:
     """What is known of the statement under way. `open`: something of it was read."""
 
     open: bool = False
-    brackets: list[str] = field(default_factory=list)
+    parens: int = 0  # square brackets keep no statement open
+    slices: int = 0
     begins: int = 0
     words: list[str] = field(default_factory=list)
     last_word: str = ""
     has_data: bool = False  # COPY … FROM stdin
     is_json: bool = False  # where a colon may part a key from its value
 
-    def parens(self) -> int:
-        return self.brackets.count("(")
-
     def word(self, word: str) -> None:
         lower = word.lower()
         if len(self.words) < MOST_WORDS:
             self.words.append(lower)
         is_from_stdin = self.words[0] == "copy" and (self.last_word, lower) == ("from", "stdin")
-        self.has_data = self.has_data or (is_from_stdin and not self.brackets)
+        self.has_data = self.has_data or (is_from_stdin and not self.parens)
         self.is_json = self.is_json or lower.startswith("json_")
         self.last_word = lower
-        if self.parens() or not creates_routine(self.words):
+        if self.parens or not creates_routine(self.words):
             return
         if lower == "begin" or (lower == "case" and self.begins):
             self.begins += 1
         elif lower == "end" and self.begins:
             self.begins -= 1
+
+    def bracket(self, sign: str) -> None:
+        step = 1 if sign in "([" else -1
+        if sign in "()":
+            self.parens = max(self.parens + step, 0)
+        else:
+            self.slices = max(self.slices + step, 0)
 
     def is_dull(self) -> bool:
         """Whether no word that follows in it means anything."""
@@ -124,7 +128,7 @@ class _Statement:
 
     def may_have_colons(self) -> bool:
         """Whether a colon before a name may be SQL's own: `a[i:j]`, `JSON_OBJECT(k: v)`. Elsewhere no server takes it."""
-        return "[" in self.brackets or self.is_json
+        return self.slices > 0 or self.is_json
 
 
 @dataclass(slots=True)
@@ -205,16 +209,14 @@ class _Expansion:
             end = end_of_block_comment(text, begin)
             self.unclosed = self.unclosed or not text.endswith("*/", 0, end)
             return end
-        if kind == "semicolon" and not statement.parens() and not statement.begins:
+        if kind == "semicolon" and not statement.parens and not statement.begins:
             self.statement = _Statement()
             return _end_of_data(text, end) if statement.has_data else end
         statement.open = True
         if kind == "word":
             statement.word(token)
-        elif kind == "open":
-            statement.brackets.append(token)
-        elif kind == "close" and statement.brackets:
-            statement.brackets.pop()
+        elif kind == "bracket":
+            statement.bracket(token)
         elif kind == "dollar":
             close = text.find(token, end)
             self.unclosed = self.unclosed or close < 0
@@ -373,7 +375,7 @@ class _Expansion:
     def finish(self, path: str, where: str) -> None:
         """At the end of an included file psql sends the statement that lacks its semicolon, and forgets what is open."""
         self.new_line(where)
-        if self.statement.parens() or self.statement.begins or self.unclosed:
+        if self.statement.parens or self.statement.begins or self.unclosed:
             _refuse(
                 f"{where}: {path} ends within a statement.", "psql sends it as it is, and it fails.", "Close what is open in it."
             )

@@ -52,7 +52,7 @@ from bot.rehearsal import catch_up, rehearse
 from bot.rules import Policy, judge
 from bot.settings import Settings
 from bot.shadow import Done, Shadow, is_our_machines, is_shared, may_be_tried_later
-from bot.sources import pointed, told, with_way_back_told
+from bot.sources import pointed, shown_place, told, with_way_back_told
 from bot.verdict import conclude
 from bot.words import count
 
@@ -392,7 +392,7 @@ def _replay(server: Server, plan: Plan, settings: Settings, progress: Progress, 
                     else " With --base the base branch's files are run, with all rights; --superuser gives these."
                 )
                 raise SeedError(
-                    f"{migration.path}:{error.line} fails, which the rest stands on: {error.message}",
+                    f"{shown_place(migration, error.line)} fails, which the rest stands on: {error.message}",
                     why="Without a seed the earlier migrations are run from the first to the last to make one.",
                     advice="Give a dump as seed, or mend the history so that it replays on an empty database." + rights,
                 )

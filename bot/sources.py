@@ -42,6 +42,12 @@ def place(sources: Sequence[Source], path: str, line: int) -> Place:
     return (path, line) if at is None else (sources[at].path, sources[at].of + line - sources[at].line)
 
 
+def shown_place(migration: Migration, line: int) -> str:
+    """The same as people are told it: `lib/common.sql:3`."""
+    path, there = place(migration.sources, migration.path, line)
+    return f"{path}:{there}"
+
+
 def own_place(migration: Migration, line: int) -> Place:
     """The same in one of the migration's own files: for a line of an included file, the line that includes it."""
     own = migration.files or (migration.path,)

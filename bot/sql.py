@@ -248,7 +248,7 @@ def end_of_block_comment(text: str, begin: int) -> int:
 
 def unquoted(text: str) -> Iterator[tuple[int, int]]:
     """Where a text is neither a comment nor a literal or a quoted name, nor data of a COPY: each token from offset to offset."""
-    data = [(s.end, s.end + len(s.copy_data)) for s in split(text).statements if s.copy_data]
+    data = [(s.end, len(s.copy_data)) for s in reversed(split(text).statements) if s.copy_data]
     pos = 0
     while pos < len(text):
         token = _SCAN.match(text, pos)
@@ -261,9 +261,9 @@ def unquoted(text: str) -> Iterator[tuple[int, int]]:
             end = len(text) if close < 0 else close + len(token.group())
         elif token.lastgroup == "backslash":
             end = end_of_line(text, pos)
-        elif token.lastgroup == "semicolon" and data and data[0][0] <= pos:
-            end = max(end, end_of_line(text, pos) + 1 + (data[0][1] - data[0][0]))
-            data.pop(0)
+        elif token.lastgroup == "semicolon" and data and data[-1][0] <= pos:
+            _begin, length = data.pop()
+            end = max(end, end_of_line(text, pos) + 1 + length)
         elif token.lastgroup not in ("comment", "string", "space"):
             yield pos, end
         pos = end

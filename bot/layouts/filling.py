@@ -54,14 +54,15 @@ def braced(text: str, filling: Filling) -> str:
 
 def refuse_braced(text: str) -> str:
     """The text, if it has no placeholder where no server could read one: outside of quotes. Raises Unfilled."""
-    left = [*_BRACED.finditer(text)]
-    for begin, end in unquoted(text) if left else ():
-        while left and left[0].start() < begin:
-            left.pop(0)
-        if not left:
+    found = _BRACED.finditer(text)
+    one = next(found, None)
+    for begin, end in unquoted(text) if one else ():
+        while one and one.start() < begin:
+            one = next(found, None)
+        if one is None:
             break
-        if left[0].start() < end:
-            raise Unfilled(left[0][0], left[0].start(), left[0]["dollar"] or left[0]["braces"])
+        if one.start() < end:
+            raise Unfilled(one[0], one.start(), one["dollar"] or one["braces"])
     return text
 
 

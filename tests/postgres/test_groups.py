@@ -142,3 +142,12 @@ def test_a_failure_in_an_included_file_names_it(run: Callable[..., Run]) -> None
     (found,) = [f for f in report["findings"] if f["severity"] == "error"]
     assert (found["path"], found["line"]) == ("db/1_a.sql", 2)
     assert found["message"].endswith(" (in `db/lib/b.sql:3`)")
+
+
+def test_an_earlier_file_that_fails_in_what_it_includes_is_named(run: Callable[..., Run]) -> None:
+    Path("db/lib").mkdir(parents=True)
+    Path("db/1_a.sql").write_text("SELECT 1;\n\\ir lib/b.sql\n")
+    Path("db/lib/b.sql").write_text("\nSELECT 1 / 0;\n")
+    Path("db/2_b.sql").write_text("SELECT 2;\n")
+
+    assert "db/lib/b.sql:2 fails, which the rest stands on" in run("rehearse", "db/2_b.sql", "--quiet").err

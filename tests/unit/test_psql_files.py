@@ -112,6 +112,7 @@ REFUSED = {
     "\\i lib/quote.sql": "m/1.sql:1: lib/quote.sql ends within a statement",
     "\\i lib/comment.sql": "ends within a statement",
     "\\i lib/paren.sql": "ends within a statement",
+    "SELECT (1];\n\\i lib/one.sql\n;": r"m/1.sql:2: \i stands within a statement",
     "SELECT 1\n\\i lib/one.sql\n;": r"m/1.sql:2: \i stands within a statement",
     "\\set v `date`": "runs a program",
     "\\echo `date`": "runs a program",
