@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bot.delivery import Delivery
-from bot.discovery import may_be_migration, plan_changes
+from bot.discovery import Known, may_be_migration, plan_changes
 from bot.errors import EventError, FencedError, GitHubError, JournalError, RehearsalError, as_fault
 from bot.event import read_event
 from bot.github_client import GitHub
@@ -118,6 +118,7 @@ def _plan(pull: PullRequest, settings: ActionSettings, github: GitHub) -> Plan:
         layout=settings.settings.layout,
         folders=settings.settings.migrations,
         with_base=settings.settings.seed is None,
+        known=Known(settings.settings.placeholders),
     )
 
 

@@ -18,6 +18,7 @@ from bot.errors import RehearsalError, UsageError, as_fault
 from bot.words import visible
 
 if TYPE_CHECKING:
+    from bot.discovery import Known
     from bot.journal.runs import Journal
     from bot.model import Plan, Report
     from bot.settings import Settings
@@ -175,6 +176,14 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="folder or glob that holds migrations; may be repeated",
     )
+    parser.add_argument(
+        "--placeholder",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        dest="placeholders",
+        help="value for a name in files like ${NAME}; may be repeated",
+    )
 
 
 def _add_command(parser: argparse.ArgumentParser) -> None:
@@ -258,14 +267,15 @@ def _planned(options: argparse.Namespace, settings: Settings) -> Iterator[Plan]:
 
 
 def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
-    from bot.discovery import plan_changes, plan_files  # noqa: PLC0415
+    from bot.discovery import Known, plan_changes, plan_files  # noqa: PLC0415
 
     if options.files and Path(options.files[0]).is_dir():
         return _plan_folder(options.files, settings)
     if options.files:
         paths = [_existing(path) for path in options.files]
         siblings, read = _around(paths, options.base)
-        plan = plan_files(paths, siblings, read, settings.layout, with_base=settings.seed is None)
+        known = _known(paths[0], settings, options.base)
+        plan = plan_files(paths, siblings, read, settings.layout, with_base=settings.seed is None, known=known)
         return replace(plan, reviewed=options.base is not None)
     from bot.git import open_repository  # noqa: PLC0415
 
@@ -278,6 +288,7 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
         layout=settings.layout,
         folders=settings.migrations,
         with_base=settings.seed is None,
+        known=Known(settings.placeholders),
     )
 
 
@@ -291,7 +302,8 @@ def _plan_folder(folders: Sequence[str], settings: Settings) -> Plan:
     folder = Path(folders[0])
     files = [str(path) for path in sorted(folder.rglob("*")) if path.is_file() and _stays(path, folder)]
     changes = [FileChange(path, FileStatus.ADDED) for path in files]
-    plan = plan_changes(changes, [], _content, _content, layout=settings.layout, folders=[str(folder)])
+    known = _known(str(folder / "-"), settings)
+    plan = plan_changes(changes, [], _content, _content, layout=settings.layout, folders=[str(folder)], known=known)
     if not plan.migrations:
         raise UsageError(f"There is no migration in {folder}.", advice="Name its files, or say which tool's they are: --layout.")
     return plan
@@ -323,6 +335,44 @@ def _around(paths: Sequence[str], base: str | None) -> tuple[list[str], Callable
 
     at_base = [os.path.relpath(repository.top / path) for path in repository.base_paths()]
     return sorted(companions.union(at_base)), read
+
+
+def _known(path: str, settings: Settings, base: str | None = None) -> Known:
+    """What the files include is read from the disk, and nothing that lies outside the repository of the first of them, `path`;
+    what the base's files include, from the base.
+    """
+    from bot.discovery import Known  # noqa: PLC0415
+
+    top = _top_of(Path(path))
+
+    def include(named: str) -> bytes | None:
+        file = Path(named)
+        inside = file.is_file() and _stays(file, Path(top or ".")) and ".git" not in Path(os.path.realpath(file)).parts
+        return file.read_bytes() if inside else None
+
+    if base is None:
+        return Known(settings.placeholders, top, include, include)
+    from bot.git import open_repository  # noqa: PLC0415
+
+    repository = open_repository(Path(path).parent, base)
+    there = set(repository.base_paths())
+
+    def include_base(named: str) -> bytes | None:
+        at = os.path.relpath(named, repository.top)
+        return repository.read_base(at) if at in there else None
+
+    return Known(settings.placeholders, top, include, include_base)
+
+
+def _top_of(path: Path) -> str:
+    """The repository's folder, written as the path is; without one the current folder, or the file's own if it lies elsewhere."""
+    folder = Path(os.path.abspath(path)).parent  # noqa: PTH100  without following links, which Path.resolve does
+    here = Path.cwd()
+    top = next((up for up in (folder, *folder.parents) if (up / ".git").exists()), None)
+    top = top or (here if folder.is_relative_to(here) else folder)
+    if path.is_absolute():
+        return str(top)
+    return "" if top == here else os.path.relpath(top)
 
 
 def _companions(path: str) -> list[str]:
@@ -390,7 +440,7 @@ def _all_passed(report: Report) -> bool:
 
 def _sql_of(plan: Plan) -> list[str]:
     """Each migration's SQL under a comment that names it; a file without a final newline gets one."""
-    return [f"-- {m.path}\n{m.text}" + ("" if m.text.endswith("\n") else "\n") for m in plan.migrations]
+    return [f"-- {', '.join(m.files or (m.path,))}\n{m.text}" + ("" if m.text.endswith("\n") else "\n") for m in plan.migrations]
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -12,13 +12,17 @@ from typing import Any
 from bot.errors import MigrationFileError
 from bot.layouts import LAYOUTS, Layout, Name, Part, detect, named, with_folders
 from bot.layouts.base import grandparent, is_expectation
+from bot.layouts.filling import Filling, Unfilled
 from bot.layouts.plain import PLAIN
 from bot.model import FileChange, FileStatus, HistoryProblem, Migration, Plan
-from bot.sql import BOM, split
+from bot.psql_files import Expanded, expand
+from bot.sources import joined
+from bot.sql import BOM, leaves_open, split
+from bot.words import count, size
 from bot.words import name as quoted
-from bot.words import size
 
 Read = Callable[[str], bytes]
+Include = Callable[[str], bytes | None]
 
 _MOST_BYTES = 32 * 2**20  # of one file
 # Without `migrations`, numbered SQL files count as migrations only where a folder's name says so: a repository is full of
@@ -32,10 +36,20 @@ _TEXTS_READ = 2  # of the base's files, where names alone do not tell the tool
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
-    """All files at one commit, and how to read them."""
+    """All files at one commit, how to read them, and what is put into them. `top`: of the repository. `include`: gives what a
+    migration names, or None, where that may be another file than those known.
+    """
 
     paths: Set[str]
     read: Read
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    top: str = ""
+    include: Include | None = None
+
+    def included(self, path: str) -> bytes | None:
+        if self.include:
+            return self.include(path)
+        return self.read(path) if path in self.paths else None
 
 
 @dataclass(slots=True)
@@ -64,21 +78,46 @@ class _Names:
         return sorted(runs, key=lambda path: (self.of[path].order, path))
 
 
-def plan_files(paths: Sequence[str], siblings: Sequence[str], read: Read, layout: str | None, *, with_base: bool = True) -> Plan:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known besides a history's own files. `placeholders`: the values that its tool puts into them; `top`: the
+    repository's; `include`, `include_base`: how a file that a migration includes is read, at the head and at the base, where not
+    every file is listed.
+    """
+
+    placeholders: Mapping[str, str] = field(default_factory=dict, repr=False)
+    top: str = ""
+    include: Include | None = None
+    include_base: Include | None = None
+
+
+_NOTHING = Known()
+
+
+def plan_files(
+    paths: Sequence[str],
+    siblings: Sequence[str],
+    read: Read,
+    layout: str | None,
+    *,
+    with_base: bool = True,
+    known: Known = _NOTHING,
+) -> Plan:
     """FILEs named on a command line, rehearsed in the order given.
 
     `siblings`: every file of their folders; those that the layout puts before the first FILE become the plan's base, unless
     `with_base` is false: on a dump they are not replayed, and what is wrong in an old file is no matter then.
     Raises MigrationFileError for a file that can't be read as text, UsageError for an unknown layout.
     """
-    tree = _Tree({*paths, *siblings}, read)
+    tree = _Tree({*paths, *siblings}, read, known.placeholders, known.top, known.include)
     paths = _only_migrations(paths)
     texts = {path: decode(path, read(path)) for path in paths}
     chosen = _Chosen(named(layout), "as told") if layout else _detect_or_plain(texts, tree.paths)
     chosen.roots |= {chosen.layout.root(PurePosixPath(path)) for path in paths}
     _refuse_code(chosen.layout, paths)
     names = _names(chosen, tree)
-    migrations = tuple(_expecting(_migration(path, chosen.layout, names, tree), chosen.layout, tree) for path in paths)
+    each = [_expecting(_migration(path, chosen.layout, names, tree), chosen.layout, tree) for path in paths]
+    migrations = _in_groups(each, chosen.layout)
     first = names.of.get(paths[0])
     root = chosen.layout.root(PurePosixPath(paths[0]))
     before = [
@@ -90,11 +129,12 @@ def plan_files(paths: Sequence[str], siblings: Sequence[str], read: Read, layout
         and chosen.layout.root(PurePosixPath(path)) == root
         and names.of[path].order < first.order
     ]
-    base = tuple(_migration(path, chosen.layout, names, tree) for path in before)
-    return Plan(migrations, base, (), _reason(chosen, len(migrations)))
+    earlier = replace(tree, include=known.include_base)
+    base = tuple(_migration(path, chosen.layout, names, earlier) for path in before)
+    return Plan(migrations, base, (), _reason(chosen, migrations))
 
 
-def plan_changes(
+def plan_changes(  # noqa: PLR0913  what there is, and what was said of it
     changes: Sequence[FileChange],
     base_paths: Sequence[str],
     read: Read,
@@ -103,6 +143,7 @@ def plan_changes(
     layout: str | None = None,
     folders: Sequence[str] = (),
     with_base: bool = True,
+    known: Known = _NOTHING,
 ) -> Plan:
     """The new migrations among a pull request's changed files.
 
@@ -112,8 +153,9 @@ def plan_changes(
     changed = {c.path for c in changes}
     there = {c.path for c in changes if c.status is not FileStatus.REMOVED}
     at_head = {*base_paths} - {c.old_path for c in changes} - changed | there
-    head = _Tree(at_head, lambda path: (read if path in changed else read_base)(path))
-    base = _Tree({*base_paths}, read_base)
+    filled = (known.placeholders, known.top)
+    head = _Tree(at_head, lambda path: (read if path in changed else read_base)(path), *filled, known.include)
+    base = _Tree({*base_paths}, read_base, *filled, known.include_base)
     near = [c for c in changes if may_be_migration(c) and _is_within(c.path, folders)]
     chosen = _chosen_for(near, head, base, layout, told=bool(layout or folders))
     if not chosen:
@@ -147,7 +189,7 @@ def _plan_of(chosen: _Chosen, near: Sequence[FileChange], head: _Tree, base: _Tr
     ups = names.ordered(new)
     skipped = {path: why for path in ups if (why := _skipped(path, layout, head))}
     ups = [path for path in ups if path not in skipped]
-    migrations = tuple(_expecting(_migration(path, layout, names, head), layout, head) for path in ups)
+    migrations = _in_groups([_expecting(_migration(path, layout, names, head), layout, head) for path in ups], layout)
     gone = {c.old_path for c in near if c.old_path}
     old = [path for path in before.ordered(before.of) if path not in gone and path not in _added(near)]
     again = {path for path in ups if names.of[path].part is Part.REPEATABLE}
@@ -163,14 +205,14 @@ def _plan_of(chosen: _Chosen, near: Sequence[FileChange], head: _Tree, base: _Tr
         migrations,
         tuple(_migration(path, layout, before, base) for path in standing),
         tuple(problems),
-        _reason(chosen, len(migrations)),
+        _reason(chosen, migrations),
     )
 
 
-def _reason(chosen: _Chosen, count: int) -> str:
+def _reason(chosen: _Chosen, migrations: Sequence[Migration]) -> str:
     layout = chosen.layout
-    more = f" ({layout.tool} runs them in one transaction, here each has its own)" if layout.together and count > 1 else ""
-    return f"{layout.name}: {chosen.reason}{more}"
+    groups = [f"{count(len(m.files), 'file')} in one transaction" for m in migrations if m.files]
+    return f"{layout.name}: {chosen.reason}" + (f" ({layout.tool} runs {', '.join(groups)})" if groups else "")
 
 
 def _added(near: Sequence[FileChange]) -> set[str]:
@@ -331,8 +373,8 @@ def _expecting(migration: Migration, layout: Layout, tree: _Tree) -> Migration:
     path = next((path for path in expectation_paths(migration.path) if path in tree.paths), None)
     if path is None:
         return migration
-    text = decode(path, tree.read(path)).removeprefix(BOM)
-    _refuse_what_is_not_sql(path, text, layout)
+    text = _filled(path, decode(path, tree.read(path)).removeprefix(BOM), layout, tree)
+    _refuse_what_is_not_sql(path, text)
     return replace(migration, expect=text, expect_path=path)
 
 
@@ -380,21 +422,66 @@ def decode(path: str, content: bytes) -> str:
 
 def _migration(path: str, layout: Layout, names: _Names, tree: _Tree) -> Migration:
     pure = PurePosixPath(path)
-    whole = decode(path, tree.read(path))
-    if layout.strips_bom:
-        whole = whole.removeprefix(BOM)
     name = names.of.get(path)
     settings = _settings(pure, layout, tree) if name else ""
+    whole = _whole(path, layout, tree, settings)
     remark = settings + (name.remark if name else "")
-    text = remark + layout.up(whole)
-    _refuse_what_is_not_sql(path, text, layout)
+    sent = _as_sent(path, remark + layout.up(whole), layout, tree)
     down_path = names.downs.get((layout.root(pure), name.identity)) if name else None
-    down = layout.down(whole)
+    down, back = layout.down(whole), None
     if down is not None:
-        down = remark + down
+        back = _as_sent(path, remark + down, layout, tree, is_down=True)
     elif down_path:
-        down = settings + names.of[down_path].remark + decode(down_path, tree.read(down_path))
-    return Migration(path, name.version if name else pure.stem, layout.name, text, down, down_path)
+        text = settings + names.of[down_path].remark + _whole(down_path, layout, tree, settings)
+        back = _as_sent(down_path, text, layout, tree, is_down=True)
+    return Migration(
+        path,
+        name.version if name else pure.stem,
+        layout.name,
+        sent.text,
+        back.text if back else None,
+        down_path,
+        sources=sent.sources,
+        down_sources=back.sources if back else (),
+    )
+
+
+def _whole(path: str, layout: Layout, tree: _Tree, settings: str) -> str:
+    """A file's text with its tool's values in it."""
+    text = decode(path, tree.read(path))
+    if layout.strips_bom:
+        text = text.removeprefix(BOM)
+    return _filled(path, text, layout, tree, settings)
+
+
+def _filled(path: str, text: str, layout: Layout, tree: _Tree, settings: str = "") -> str:
+    """Raises MigrationFileError with the place of a placeholder that has no value."""
+    try:
+        return layout.fill(text, Filling(tree.values, PurePosixPath(path), settings))
+    except Unfilled as unfilled:
+        line = text.count("\n", 0, unfilled.at) + 1
+        give = f"Give it one: `placeholders: {unfilled.name}=value`, --placeholder {unfilled.name}=value."
+        raise MigrationFileError(
+            f"{path}:{line}: the placeholder {unfilled.shown[:100]} has no value.",
+            why=unfilled.why
+            or f"{layout.tool}, or what runs before it, puts a value in its place, and this program is not told which.",
+            advice=give if unfilled.name else "Write what it stands for into the file.",
+        ) from None
+
+
+def _as_sent(path: str, text: str, layout: Layout, tree: _Tree, *, is_down: bool = False) -> Expanded:
+    """A part of a file as its tool sends it."""
+    if layout.psql is None:
+        if not is_down:  # a way back that can't be run is a fact about it
+            _refuse_what_is_not_sql(path, text)
+        return Expanded(text)
+
+    def read(included: str) -> str | None:
+        content = tree.included(included)
+        return None if content is None else _filled(included, decode(included, content).removeprefix(BOM), layout, tree)
+
+    folder = layout.psql(PurePosixPath(path), tree.top)
+    return expand(path, text, read, top="" if folder == "." else folder, given=tree.values)
 
 
 def _settings(path: PurePosixPath, layout: Layout, tree: _Tree) -> str:
@@ -405,20 +492,54 @@ def _settings(path: PurePosixPath, layout: Layout, tree: _Tree) -> str:
     return layout.beside.remark(tree.read(beside).decode("utf-8", errors="replace"))
 
 
-def _refuse_what_is_not_sql(path: str, text: str, layout: Layout) -> None:
+def _in_groups(migrations: Sequence[Migration], layout: Layout) -> tuple[Migration, ...]:
+    """The migrations as the tool sends them: those of one history as one, where it runs all that is pending in one transaction.
+    What a file leaves open would swallow the next one: no server takes it, and the group ends with it.
+    """
+    if not layout.together:
+        return tuple(migrations)
+    histories: dict[PurePosixPath, list[list[Migration]]] = {}
+    for migration in migrations:
+        groups = histories.setdefault(layout.root(PurePosixPath(migration.path)), [[]])
+        groups[-1].append(migration)
+        if leaves_open(migration.text):
+            groups.append([])
+    return tuple(_group(members) for groups in histories.values() for members in groups if members)
+
+
+def _group(members: Sequence[Migration]) -> Migration:
+    if len(members) == 1:
+        return members[0]
+    if (total := sum(len(m.text) for m in members)) > _MOST_BYTES:
+        raise MigrationFileError(
+            f"{members[0].path} and the files after it are {size(total)}, more than the {size(_MOST_BYTES)} of one migration.",
+            why="Their tool runs them in one transaction, and so they are rehearsed.",
+            advice="Bring them in several changes.",
+        )
+    text, sources = joined([(m.text, m.path) for m in members])
+    backs = [(m.down, m.down_path or m.path) for m in reversed(members) if m.down is not None]
+    down, down_sources = joined(backs) if len(backs) == len(members) else (None, ())
+    asking = [(m.expect, m.expect_path) for m in members if m.expect is not None and m.expect_path is not None]
+    expect, expect_sources = joined(asking) if asking else (None, ())
+    return replace(
+        members[-1],
+        text=text,
+        down=down,
+        expect=expect,
+        expect_path=asking[-1][1] if asking else None,
+        files=tuple(m.path for m in members),
+        sources=sources,
+        down_sources=down_sources,
+        expect_sources=expect_sources,
+    )
+
+
+def _refuse_what_is_not_sql(path: str, text: str) -> None:
     for command in split(text).meta_commands[:1] if "\\" in text else ():
         raise MigrationFileError(
             f"{path}:{command.line}: {command.name} is a command of psql, not SQL.",
             why="Only psql knows it; a PostgreSQL server answers it with a syntax error.",
             advice="Write what it does as SQL, or put the file's content in its place.",
-        )
-    found = layout.placeholder.search(text) if layout.placeholder else None
-    if found:
-        line = text.count("\n", 0, found.start()) + 1
-        raise MigrationFileError(
-            f"{path}:{line}: the placeholder {found.group()} has no value.",
-            why=f"{layout.tool} puts a value in its place, and this program is not told which.",
-            advice="Write the value into the file; values for placeholders can't be given yet.",
         )
 
 

@@ -66,9 +66,22 @@ class FileChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """From line `line` of a text on, its lines are those of the file `path`, beginning with that file's line `of`."""
+
+    line: int
+    path: str
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
 class Migration:
     """One migration as its tool sees it. `text` is its up part, with the line numbers of the file (lines of a down part in
     the same file are blank); `down` likewise, or None where there is no way back.
+
+    Where a text is made of several files (what psql includes, or files that run in one transaction), its `sources` say whose
+    line each line is; without any, all lines are the file's own. `files`: all files of a group that runs in one transaction, in
+    order; its `path` and `version` are the last one's, at which the transaction is committed.
     """
 
     path: str
@@ -79,6 +92,10 @@ class Migration:
     down_path: str | None = None
     expect: str | None = None  # queries that must give no row afterwards, from the file `expect_path`
     expect_path: str | None = None
+    files: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    down_sources: tuple[Source, ...] = ()
+    expect_sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +164,7 @@ class SqlError:
     detail: str | None = None  # may hold row values: shown only if the settings allow it
     hint: str | None = None
     raised: bool = False
+    path: str | None = None  # the file that `line` is in, where it is not the migration's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +223,7 @@ class StatementResult:
     notices: tuple[Notice, ...] = ()
     lock_timeout_ms: int | None = None
     statement_timeout_ms: int | None = None
+    path: str | None = None  # the file that `line` is in, where it is not the migration's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +239,7 @@ class LockSpan:
     ended_ms: float
     line: int
     sampled: bool = False
+    path: str | None = None  # the file that `line` is in, where it is not the migration's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +259,7 @@ class RelationLock:
     writes_blocked_ms: float = 0.0
     rows: int | None = None
     kind: str = "table"
+    path: str | None = None  # the file that `line` is in, where it is not the migration's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +279,7 @@ class TableChange:
     rewritten: bool
     line: int | None = None  # the statement that most likely did it
     kind: str = "table"  # or partitioned table, materialized view
+    path: str | None = None  # the file that `line` is in, where it is not the migration's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +309,7 @@ class TypeChange:
     values_changed: int | None
     compared: int | None = None
     line: int | None = None
+    path: str | None = None  # the file that `line` is in, where it is not the migration's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +323,7 @@ class IndexChange:
     valid: bool
     bytes: int | None = None
     line: int | None = None
+    path: str | None = None  # the file that `line` is in, where it is not the migration's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +345,7 @@ class ConstraintChange:
     columns: tuple[str, ...] = ()
     line: int | None = None
     indexed: bool | None = None  # a foreign key's own side, when it was added: whether an index begins with its columns
+    path: str | None = None  # the file that `line` is in, where it is not the migration's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,11 +440,14 @@ class Dependent:
     problem: str
     of: str
     line: int | None = None
+    path: str | None = None  # the file that `line` is in, where it is not the migration's own
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """One migration, run on a clone and watched: facts, never opinions."""
+    """One migration, run on a clone and watched: facts, never opinions. `files`: those of a group that ran in one transaction;
+    its `path` and `version` are the last one's.
+    """
 
     path: str
     version: str
@@ -447,6 +475,7 @@ class Rehearsal:
     second_run: SecondRun | None = None  # None: the file runs in one transaction, or was not run twice
     untouched_tables: int = 0
     statements_total: int = 0
+    files: tuple[str, ...] = ()
 
 
 # ── What is made of it ───────────────────────────────────────────────────────────────────────────────────────────────────

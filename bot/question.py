@@ -87,6 +87,7 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
         settings.max_writes_blocked_ms,
         [settings.production.total, dict(settings.production.rows)],
         plan.reason,
+        [to_plain([m.sources, m.down_sources, m.expect_sources]) for m in plan.migrations],  # where findings point
         [[p.path, p.message] for p in plan.problems],
     ]
     answer = digest([decides, [_decides(migration) for migration in plan.migrations], judged])

@@ -35,6 +35,7 @@ from bot.postgres.locks import strongest
 from bot.postgres.reading import Patience
 from bot.postgres.violations import Violations, count_violations
 from bot.progress import Progress
+from bot.sources import shown_place
 from bot.sql import redacted
 from bot.words import last_part
 
@@ -95,6 +96,7 @@ def rehearse(
         dependents=facts.dependents,
         keys=facts.keys,
         untouched_tables=diff.untouched(before, after),
+        files=migration.files,
     )
     return rehearsal, after
 
@@ -115,7 +117,7 @@ def catch_up(
     for migration in migrations:
         if error := perform(migration, connect(migration), None, limits).error:
             raise CloneError(
-                f"{migration.path}:{error.line} fails, which was applied when it was rehearsed before: {error.message}",
+                f"{shown_place(migration, error.line)} fails, which was applied when it was rehearsed before: {error.message}",
                 why="A rehearsal in the journal was to be continued, and the migration does not do the same each time.",
                 advice="Rehearse anew: `rerun: force`.",
             )

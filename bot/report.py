@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from io import StringIO
 from itertools import takewhile
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.journal.steps import Kind, RunRow, StepRow
 from bot.layouts import COMMAND
-from bot.model import Finding, Outcome, Plan, Rehearsal, RelationLock, Report, Severity, TableChange, Verdict
+from bot.model import Finding, Migration, Outcome, Plan, Rehearsal, RelationLock, Report, Severity, TableChange, Verdict
 from bot.plain import to_plain
 from bot.program import templates_folder
 from bot.words import count, duration, one_line, relation, size, visible
@@ -58,7 +58,8 @@ def plan_to_json(plan: Plan) -> str:
         "schema_version": 1,
         "reason": plan.reason,
         "migrations": [
-            {"path": m.path, "version": m.version, "layout": m.layout, "down_path": m.down_path} for m in plan.migrations
+            {"path": m.path, "version": m.version, "layout": m.layout, "down_path": m.down_path, "files": list(m.files)}
+            for m in plan.migrations
         ],
         "base": [{"path": m.path, "version": m.version, "layout": m.layout} for m in plan.base],
         "problems": [{"path": p.path, "message": p.message} for p in plan.problems],
@@ -115,9 +116,15 @@ def text(report: Report, *, show_row_data: bool = False) -> str:
 
 def plan_text(plan: Plan) -> str:
     """What would be rehearsed, for `list`."""
-    lines = [one_line(f"{m.path}  (version {m.version}, {m.layout})") for m in plan.migrations] or ["No new migrations."]
+    lines = [one_line(line) for m in plan.migrations for line in _listed(m)] or ["No new migrations."]
     lines += [one_line(f"! {p.path} {p.message}") for p in plan.problems]
     return "\n".join(lines) + "\n"
+
+
+def _listed(migration: Migration) -> Iterator[str]:
+    for path in migration.files[:-1]:
+        yield f"{path}  (in one transaction with the next)"
+    yield f"{migration.path}  (version {migration.version}, {migration.layout})"
 
 
 def runs_text(runs: Sequence[RunRow]) -> str:
@@ -167,13 +174,13 @@ def _minute(moment: datetime) -> str:
 
 def headline(report: Report) -> str:
     """The deciding fact in one sentence; names stand between backticks."""
-    total = len(report.migrations)
+    total = _number_of(report.migrations)
     errors = [f for f in report.findings if f.severity is Severity.ERROR and f.allowed_reason is None]
     warnings = [f for f in report.findings if f.severity is Severity.WARNING and f.allowed_reason is None]
     if report.verdict is Verdict.ERROR:
         return "The rehearsal could not be done: " + (report.error[0] if report.error else "unknown reason")
     if errors:
-        failed = sum(m.outcome is Outcome.FAILED for m in report.migrations)
+        failed = _number_of(m for m in report.migrations if m.outcome is Outcome.FAILED)
         if failed:
             return f"{failed} of {count(total, 'migration')} would fail: {errors[0].message}"
         paths = {f.path for f in errors}
@@ -184,6 +191,11 @@ def headline(report: Report) -> str:
     if not total:
         return "No new migrations in this change"
     return f"{count(total, 'migration')} rehearsed: nothing breaks{_longest_wait(report.migrations)}"
+
+
+def _number_of(migrations: Iterable[Rehearsal]) -> int:
+    """How many files they are: what fails in a group undoes all of it."""
+    return sum(len(m.files) or 1 for m in migrations)
 
 
 def _longest_wait(migrations: Iterable[Rehearsal]) -> str:
@@ -230,6 +242,18 @@ def _is_command(rehearsal: Rehearsal) -> bool:
     return rehearsal.layout == COMMAND.name
 
 
+def named_files(migration: Rehearsal, folder: str) -> str:
+    """The files of a migration: mostly one."""
+    return " + ".join(within(path, folder) for path in migration.files or (migration.path,))
+
+
+def at(place: Any, migration: Rehearsal) -> str:
+    """A line with the version that it is of, or with the file where that is another."""
+    if place.path is None or place.path == migration.path:
+        return f"{migration.version}:{place.line}"
+    return f"{place.path.rpartition('/')[2]}:{place.line}"
+
+
 def nowrap(value: str) -> str:
     """A number and its unit stay on one line."""
     return value.replace(" ", "\u00a0")
@@ -271,6 +295,8 @@ def _environment() -> Environment:
         "relation": relation,
         "within": within,
         "place": place,
+        "named_files": named_files,
+        "at": at,
         "nowrap": nowrap,
         "columns": columns,
     }
@@ -329,7 +355,7 @@ def icon(value: object) -> str:
 
 def mark(migration: Rehearsal, findings: Iterable[Finding]) -> str:
     """A migration's sign: what became of it, or the weightiest finding that it does not allow."""
-    severities = {f.severity for f in findings if f.path == migration.path and f.allowed_reason is None}
+    severities = {f.severity for f in findings if f.path in (migration.files or (migration.path,)) and f.allowed_reason is None}
     if migration.outcome is Outcome.APPLIED:
         for severity in (Severity.ERROR, Severity.WARNING):
             if severity in severities:
@@ -425,8 +451,8 @@ def counts(report: Report) -> Mapping[str, int]:
     """Numbers for the action's outputs."""
     open_findings = [f for f in report.findings if f.allowed_reason is None]
     return {
-        "migrations": len(report.migrations),
-        "failed": sum(m.outcome is Outcome.FAILED for m in report.migrations),
+        "migrations": _number_of(report.migrations),
+        "failed": _number_of(m for m in report.migrations if m.outcome is Outcome.FAILED),
         "errors": sum(f.severity is Severity.ERROR for f in open_findings),
         "warnings": sum(f.severity is Severity.WARNING for f in open_findings),
     }

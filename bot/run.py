@@ -54,6 +54,7 @@ from bot.rehearsal import catch_up, rehearse
 from bot.rules import Policy, judge
 from bot.settings import Settings
 from bot.shadow import Done, Shadow, is_our_machines, is_shared, may_be_tried_later
+from bot.sources import pointed, shown_place, told, with_way_back_told
 from bot.verdict import conclude
 from bot.words import count, name
 
@@ -212,13 +213,14 @@ class _Answer:
             clone, notes, rehearsals = self._rehearsed(known)
         else:
             rehearsals = [*(k.rehearsal for k in known), *map(_skipped, plan.migrations[len(known) :])]
+        rehearsals = list(map(with_way_back_told, rehearsals, plan.migrations))
         findings = judge(rehearsals, plan.migrations, plan.problems, self._policy(clone))
         return Report(
             verdict=conclude(findings, self.settings.fail_on),
             run=facts,
             clone=clone,
-            migrations=tuple(rehearsals),
-            findings=findings,
+            migrations=tuple(map(told, rehearsals, plan.migrations)),
+            findings=tuple(pointed(finding, plan.migrations) for finding in findings),
             notes=(*notes, f"Layout {plan.reason}.", *self._what_was_known(known)),
             total_ms=round((time.monotonic() - began) * 1000, 3),
         )
@@ -311,7 +313,9 @@ class _Answer:
 
 
 def _skipped(migration: Migration) -> Rehearsal:
-    return Rehearsal(migration.path, migration.version, migration.layout, Outcome.SKIPPED, Transaction.SINGLE)
+    return Rehearsal(
+        migration.path, migration.version, migration.layout, Outcome.SKIPPED, Transaction.SINGLE, files=migration.files
+    )
 
 
 def _without_row_data(rehearsal: Rehearsal) -> Rehearsal:
@@ -412,7 +416,7 @@ def _replay(server: Server, plan: Plan, settings: Settings, progress: Progress, 
                     else " With --base the base branch's files are run, with all rights; --superuser gives these."
                 )
                 raise SeedError(
-                    f"{migration.path}:{error.line} fails, which the rest stands on: {error.message}",
+                    f"{shown_place(migration, error.line)} fails, which the rest stands on: {error.message}",
                     why="Without a seed the earlier migrations are run from the first to the last to make one.",
                     advice="Give a dump as seed, or mend the history so that it replays on an empty database." + rights,
                 )

@@ -42,6 +42,7 @@ INPUTS = (
     Input("seed-sql", "", "SQL file to run after the seed is there: test data, for instance.", "--seed-sql"),
     Input("layout", "", "Migration tool whose files these are; empty: found out from the files.", "--layout"),
     Input("migrations", "", "Folders or globs that hold migrations, one a line; empty: found out.", "--migrations"),
+    Input("placeholders", "", "Values for the names in files like `${name}`: `name=value`, one a line.", "--placeholder"),
     Input("clone-provider", "embedded", "Where clones come from.", "--clone-provider"),
     Input("fail-on", "error", "Least severity that fails the check: error, warning or never.", "--fail-on"),
     Input("large-table-rows", "10000", "Tables with fewer rows are small: rewriting one is no finding.", "--large-table-rows"),
@@ -91,6 +92,7 @@ class Settings:
     seed_sql: str | None = None
     layout: str | None = None
     migrations: tuple[str, ...] = ()
+    placeholders: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may be secrets
     clone_provider: str = "embedded"
     fail_on: str = "error"
     large_table_rows: int = 10_000
@@ -159,6 +161,7 @@ def settings_from(inputs: Mapping[str, str]) -> Settings:
         seed_sql=given.get("seed-sql"),
         layout=layout,
         migrations=tuple(line.strip() for line in given.get("migrations", "").splitlines() if line.strip()),
+        placeholders=_placeholders(given.get("placeholders", "")),
         clone_provider=check_provider(given.get("clone-provider", "embedded")),
         fail_on=_one_of(given, "fail-on", FAIL_ON),
         large_table_rows=int(_number(given, "large-table-rows")),
@@ -188,6 +191,23 @@ def _refuse_what_is_no_text(inputs: Mapping[str, str]) -> None:
                 f"The input {name} holds what no name or path can hold: a NUL, half a character, or more than {_LONGEST} bytes.",
                 advice="Check where it comes from.",
             )
+
+
+def _placeholders(given: str) -> dict[str, str]:
+    """Lines `name=value`. Whatever is wrong, no value is told. Raises UsageError."""
+    found: dict[str, str] = {}
+    for number, line in enumerate(given.splitlines(), start=1):
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not line.strip():
+            continue
+        if not equals or not re.fullmatch(r"[^\s{}$'\"]+", name) or name in found:
+            raise UsageError(
+                f"The input placeholders has no name and value in its line {number}, or a name that it had before.",
+                why="A value holds no line break: lines of a migration would not be those of its file any more.",
+                advice="Give one in each line, as in `schema=app`.",
+            )
+        found[name] = value
+    return found
 
 
 def _role(given: str | None) -> str | None:

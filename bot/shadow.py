@@ -18,6 +18,7 @@ from bot.performing import perform
 from bot.postgres.catalog import Snapshot, take_snapshot
 from bot.postgres.counts import Ledger
 from bot.progress import Progress
+from bot.sources import shown_place
 from bot.words import count, size
 
 # What all databases of a server have in common; a statement that makes it may stand in a string, too.
@@ -104,7 +105,7 @@ class Shadow:
                     self.discard()
                     if _SHARED.search(migration.text):
                         raise SharedError(migration)
-                    raise CloneError(f"{migration.path}:{error.line} fails on a second clone: {error.message}")
+                    raise CloneError(f"{shown_place(migration, error.line)} fails on a second clone: {error.message}")
 
     def _refuse_without_room(self) -> None:
         """A full disk would fail the next migration, which is more than a trial is worth. Twice, as one may rewrite all of it."""

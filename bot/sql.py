@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 _IDENT_START = r"A-Za-z_\x80-\U0010ffff"
 # Between the pieces of one string: blanks with an end of line among them, and comments (quotecontinue in PostgreSQL's scan.l).
 _CONTINUED = r"(?:[ \t\f\v]|--[^\r\n]*+(?=[\r\n]))*+[\r\n](?:\s|--[^\r\n]*+(?=[\r\n]))*+"
-_SCAN = re.compile(
-    rf"""
+# For a verbose pattern: comments, quotes and words, which psql reads as the server does.
+LEXED = rf"""
     (?P<comment>--[^\r\n]*)
   | (?P<block>/\*)
   | (?P<string>[eE]'[^'\\]*+(?:(?:\\.|'')[^'\\]*+)*+'(?:{_CONTINUED}'[^'\\]*+(?:(?:\\.|'')[^'\\]*+)*+')*+
@@ -26,6 +26,9 @@ _SCAN = re.compile(
              | "[^"]*+(?:""[^"]*+)*+")
   | (?P<dollar>\$(?:[{_IDENT_START}][0-9{_IDENT_START}]*)?\$)
   | (?P<word>[{_IDENT_START}][0-9${_IDENT_START}]*)
+"""
+_SCAN = re.compile(
+    rf"""{LEXED}
   | (?P<open>\()
   | (?P<close>\))
   | (?P<semicolon>;)
@@ -43,7 +46,7 @@ _BLOCK_EDGE = re.compile(r"/\*|\*/")
 _COPY_IN = re.compile(r"\s*COPY\b.*\bFROM\s+STDIN\b", re.IGNORECASE | re.DOTALL)
 _DIRECTIVE = re.compile(r"--\s*rehearsal:\s*(?P<verb>[a-z-]+)\s*(?P<text>.*)", re.IGNORECASE)
 BOM = "\ufeff"
-_MOST_WORDS = 8
+MOST_WORDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ def split(text: str) -> Script:
 def _is_known(scan: _Scan) -> bool:
     """Whether no word that follows in the statement means anything to us."""
     words = scan.words
-    return (len(words) == _MOST_WORDS or (words[:1] == ["insert"] and "values" in words)) and not _creates_routine(words)
+    return (len(words) == MOST_WORDS or (words[:1] == ["insert"] and "values" in words)) and not creates_routine(words)
 
 
 def _skip(scan: _Scan, dull: str) -> None:
@@ -158,7 +161,7 @@ def _take(scan: _Scan, kind: str, token: str) -> None:
         scan.skip_to(end)
         return
     if kind == "block":
-        scan.skip_to(_end_of_block_comment(scan.text, begin))
+        scan.skip_to(end_of_block_comment(scan.text, begin))
         return
     if kind == "semicolon" and scan.parens <= 0 and scan.begins == 0:
         scan.skip_to(end)
@@ -168,7 +171,7 @@ def _take(scan: _Scan, kind: str, token: str) -> None:
         scan.start, scan.start_line = begin, scan.line
     if kind == "backslash":
         scan.meta_commands.append(MetaCommand(token, scan.line))
-        end = _end_of_line(scan.text, begin)
+        end = end_of_line(scan.text, begin)
         if not scan.words:  # a meta-command between statements is a line of its own
             scan.skip_to(end)
             scan.reset()
@@ -189,9 +192,9 @@ def _take(scan: _Scan, kind: str, token: str) -> None:
 def _count_word(scan: _Scan, word: str) -> None:
     """Keeps the first words, and follows BEGIN, CASE and END inside a routine's SQL body as psql does."""
     lower = word.lower()
-    if len(scan.words) < _MOST_WORDS:
+    if len(scan.words) < MOST_WORDS:
         scan.words.append(lower)
-    if scan.parens or not _creates_routine(scan.words):
+    if scan.parens or not creates_routine(scan.words):
         return
     if lower == "begin" or (lower == "case" and scan.begins):
         scan.begins += 1
@@ -199,7 +202,8 @@ def _count_word(scan: _Scan, word: str) -> None:
         scan.begins -= 1
 
 
-def _creates_routine(words: list[str]) -> bool:
+def creates_routine(words: list[str]) -> bool:
+    """Whether a statement with these first words makes a function or procedure, which may have a body of SQL."""
     if words[:1] != ["create"]:
         return False
     rest = words[3:4] if words[1:3] == ["or", "replace"] else words[1:2]
@@ -219,26 +223,55 @@ def _finish(scan: _Scan) -> None:
 
 def _copy_data(scan: _Scan) -> str:
     """The lines after `COPY … FROM stdin;` up to a line `\\.`; the scan goes on after that."""
-    begin = min(len(scan.text), _end_of_line(scan.text, scan.pos) + 1)
+    begin = min(len(scan.text), end_of_line(scan.text, scan.pos) + 1)
     end_mark = re.compile(r"^\\\.\r?$", re.MULTILINE).search(scan.text, begin)
     data = scan.text[begin : end_mark.start() if end_mark else len(scan.text)]
     scan.skip_to(end_mark.end() if end_mark else len(scan.text))
     return data
 
 
-def _end_of_line(text: str, pos: int) -> int:
+def end_of_line(text: str, pos: int) -> int:
+    """Where the line ends that `pos` is in."""
     end = text.find("\n", pos)
     return len(text) if end < 0 else end
 
 
-def _end_of_block_comment(text: str, begin: int) -> int:
-    """Block comments nest in PostgreSQL."""
+def end_of_block_comment(text: str, begin: int) -> int:
+    """Where the comment ends that begins there: they nest in PostgreSQL."""
     depth = 0
     for edge in _BLOCK_EDGE.finditer(text, begin):
         depth += 1 if edge.group() == "/*" else -1
         if depth == 0:
             return edge.end()
     return len(text)
+
+
+def unquoted(text: str) -> Iterator[tuple[int, int]]:
+    """Where a text is neither a comment nor a literal or a quoted name, nor data of a COPY: each token from offset to offset."""
+    data = [(s.end, len(s.copy_data)) for s in reversed(split(text).statements) if s.copy_data]
+    pos = 0
+    while pos < len(text):
+        token = _SCAN.match(text, pos)
+        assert token is not None and token.lastgroup is not None  # noqa: S101  the last alternative matches anything
+        end = token.end()
+        if token.lastgroup == "block":
+            end = end_of_block_comment(text, pos)
+        elif token.lastgroup == "dollar":
+            close = text.find(token.group(), end)
+            end = len(text) if close < 0 else close + len(token.group())
+        elif token.lastgroup == "backslash":
+            end = end_of_line(text, pos)
+        elif token.lastgroup == "semicolon" and data and data[-1][0] <= pos:
+            _begin, length = data.pop()
+            end = max(end, end_of_line(text, pos) + 1 + length)
+        elif token.lastgroup not in ("comment", "string", "space"):
+            yield pos, end
+        pos = end
+
+
+def leaves_open(text: str) -> bool:
+    """Whether what follows the text would become part of it: a quote, a comment, a parenthesis or COPY's data is not ended."""
+    return len(split(f"{text}\n;\nSELECT").statements) != len(split(text).statements) + 1
 
 
 def is_one_block(script: Script) -> bool:

@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
+from bot.layouts.filling import Fill, braced
 from bot.model import Transaction
 from bot.sql import Script, Statement
 
@@ -109,6 +110,8 @@ class Layout:
     - `one_session`: whether the tool runs all pending files on one connection, so that a SET in one is felt by the next;
     - `together`: whether it runs all pending files in one transaction;
     - `strips_bom`: whether the tool drops a byte order mark before it sends the file;
+    - `fill`: text of a file -> the same with the values that the tool puts in, before `up` and `down`;
+    - `psql`: where its tool is psql: (path, the repository's top) -> the folder that psql is started in;
     - `root`: path -> the folder that holds the history;
     - `marks`: files or folders in the history's folder that only this tool has there; `marks_above`: in it or above it;
     - `index`, `beside`: other files that tell more of the migrations;
@@ -131,7 +134,8 @@ class Layout:
     together: bool = False
     strips_bom: bool = False
     history: HistoryTable | None = None
-    placeholder: re.Pattern[str] | None = None
+    fill: Fill = braced
+    psql: Callable[[PurePosixPath, str], str] | None = None
     root: Callable[[PurePosixPath], PurePosixPath] = lambda path: path.parent
     marks: tuple[str, ...] = ()
     marks_above: tuple[str, ...] = ()

@@ -2,8 +2,8 @@
 
 One transaction a file, unless a statement can't run in one; a file that mixes both kinds is refused by Flyway itself unless
 `mixed` is set ("Detected both transactional and non-transactional statements within the same migration"). A script's own
-settings in `V1__name.sql.conf` can say `executeInTransaction=false` (Script Configuration in its manual). A placeholder
-`${name}` is an error, as nobody tells its value; of Flyway's own ones too.
+settings in `V1__name.sql.conf` can say `executeInTransaction=false` and `placeholderReplacement=false` (Script Configuration in
+its manual).
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
+from bot.layouts import filling
 from bot.layouts.base import Beside, HistoryTable, Layout, Name, Part, ToolRefusal, is_expectation, refuses_transaction
+from bot.layouts.filling import AS_IT_IS
 from bot.model import Transaction
 from bot.sql import Script
 
@@ -19,6 +21,9 @@ _VERSIONED = re.compile(r"(?P<kind>[VUB])(?P<version>[0-9]{1,255}(?:[._][0-9]{1,
 _CALLBACK = re.compile(r"(?:before|after|create)[A-Z][A-Za-z]*(?:__.*)?\.sql", re.DOTALL)
 _REPEATABLE = re.compile(r"R__(?P<title>.*)\.sql", re.DOTALL)
 _OUTSIDE = re.compile(r"^[ \t]*+(?:flyway\.)?executeInTransaction[ \t]*+=[ \t]*+false[ \t]*+\r?$", re.IGNORECASE | re.MULTILINE)
+_AS_IT_IS = re.compile(
+    r"^[ \t]*+(?:flyway\.)?placeholderReplacement[ \t]*+=[ \t]*+false[ \t]*+\r?$", re.IGNORECASE | re.MULTILINE
+)
 _REMARK = "/* executeInTransaction=false */ "
 _PARTS = {"V": Part.UP, "U": Part.DOWN, "B": Part.BASELINE}
 
@@ -43,8 +48,12 @@ def _evidence(path: PurePosixPath, _text: str) -> str | None:
     return f"{path.name} is named as Flyway names files" if name and name.part is not Part.OTHER else None
 
 
+def _remark(settings: str) -> str:
+    return (AS_IT_IS if _AS_IT_IS.search(settings) else "") + (_REMARK if _OUTSIDE.search(settings) else "")
+
+
 def _transaction(text: str, script: Script) -> Transaction:
-    if text.startswith(_REMARK):
+    if text.removeprefix(AS_IT_IS).startswith(_REMARK):
         return Transaction.NONE
     refused = [refuses_transaction(s) for s in script.statements]
     if any(refused) and not all(refused):
@@ -66,8 +75,8 @@ FLYWAY = Layout(
     transaction=_transaction,
     strips_bom=True,
     history=HistoryTable("flyway_schema_history", "version"),
-    beside=Beside(lambda path: path.with_name(f"{path.name}.conf"), lambda text: _REMARK if _OUTSIDE.search(text) else ""),
+    beside=Beside(lambda path: path.with_name(f"{path.name}.conf"), _remark),
     late="a database that has that one refuses this, unless outOfOrder is set",
     twice="refuses to run anything (Found more than one migration with version …)",
-    placeholder=re.compile(r"\$\{(?P<name>[^{}\s]+)\}"),
+    fill=filling.flyway,
 )

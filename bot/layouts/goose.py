@@ -9,6 +9,7 @@ import re
 from bisect import bisect_left
 from pathlib import PurePosixPath
 
+from bot.layouts import filling
 from bot.layouts.base import HistoryTable, Layout, Name, Part, ToolRefusal, numbered, section
 from bot.model import Transaction
 from bot.sql import Script
@@ -78,6 +79,7 @@ GOOSE = Layout(
     parse=_parse,
     evidence=_evidence,
     transaction=_transaction,
+    fill=filling.goose,
     up=_up,
     down=_down,
     history=HistoryTable("goose_db_version", "version_id"),

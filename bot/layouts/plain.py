@@ -33,6 +33,7 @@ PLAIN = Layout(
     transaction=single_unless_refused,
     one_session=False,
     strips_bom=True,
+    psql=lambda _path, top: top,
     only_named_so=False,
     twice="runs them in the order of the rest of their names",
 )

@@ -2,7 +2,7 @@
 none for PostgreSQL; in the order of the versions as text.
 
 popx/match.go and migration_info.go in github.com/ory/x. One transaction a file; `.autocommit.up.sql` is sent as it is. Files are
-templates of Go: what stands in braces can't be filled in here.
+templates of Go.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import PurePosixPath
 
+from bot.layouts import filling
 from bot.layouts.base import HistoryTable, Layout, Name, Part
 from bot.model import Transaction
 from bot.sql import Script
@@ -48,7 +49,7 @@ POPX = Layout(
     evidence=_evidence,
     transaction=_transaction,
     history=HistoryTable("schema_migration", "version"),
-    placeholder=re.compile(r"\{\{[^{}\n]*\}\}"),
+    fill=filling.popx,
     late="a database that has that one runs this after it",
     twice="runs only one of them",
 )

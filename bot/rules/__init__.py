@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from bot.model import Finding, HistoryProblem, Migration, Rehearsal, Severity
 from bot.rules.base import Policy, Rule
+from bot.sources import own_place
 from bot.sql import split
 from bot.words import name
 
@@ -49,11 +50,9 @@ def _accepted(findings: list[Finding], migration: Migration) -> list[Finding]:
     if "rehearsal:" not in migration.text:
         return findings
     allowable = {rule.id for rule in RULES if rule.allowable}
-    reasons: dict[str, str] = {}
+    reasons: dict[tuple[str, str], str] = {}  # of a file and a rule: of a group each file allows what is in it
     wrong: list[Finding] = []
     for directive in split(migration.text).directives:
-        if directive.verb == "expect":  # was checked when it was rehearsed
-            continue
         rule, _, reason = directive.text.partition(" ")
         if directive.verb == "expect":  # the rehearsal has looked: rule expectation-failed
             continue
@@ -64,9 +63,16 @@ def _accepted(findings: list[Finding], migration: Migration) -> list[Finding]:
         elif not reason.strip():
             problem = f"`-- rehearsal: allow {rule}` needs a reason after the rule's name"
         else:
-            reasons[rule] = reason.strip()
+            reasons[own_place(migration, directive.line)[0], rule] = reason.strip()
             continue
         wrong.append(Finding(BAD_DIRECTIVE, Severity.WARNING, problem, migration.path, directive.line))
     return [
-        replace(f, allowed_reason=reasons[f.rule]) if f.path == migration.path and f.rule in reasons else f for f in findings
+        replace(f, allowed_reason=_reason(f, migration, reasons)) if f.path == migration.path else f for f in findings
     ] + wrong
+
+
+def _reason(finding: Finding, migration: Migration, reasons: Mapping[tuple[str, str], str]) -> str | None:
+    """Why a file accepts a finding; one without a line is about all of a group's files, and any of them may."""
+    if finding.line is not None:
+        return reasons.get((own_place(migration, finding.line)[0], finding.rule))
+    return next((why for (_path, rule), why in reasons.items() if rule == finding.rule), finding.allowed_reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bot.model import Down, Finding, Loss, Outcome, Rehearsal, SchemaChange, Severity
+from bot.model import Down, Finding, Loss, Outcome, Rehearsal, SchemaChange, Severity, SqlError
 from bot.rules.base import Policy, Rule
 from bot.words import count, name, relation
 
@@ -20,7 +20,8 @@ def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
         said = f": {down.error.message}" if down.error else ""
         yield RULE.found(rehearsal, f"The way back was not tried{said}", severity=Severity.NOTICE)
         return
-    line = down.error.line if down.error and down.path == rehearsal.path else None
+    # Of a group the files say which one it is; a line of one of them is no line of the group's text.
+    line = down.error.line if down.error and down.path == rehearsal.path and not rehearsal.files else None
     for message in _wrong(rehearsal, down):
         yield RULE.found(rehearsal, message, line=line)
     for loss in down.losses:
@@ -37,12 +38,16 @@ def _wrong(rehearsal: Rehearsal, down: Down) -> Iterator[str]:
         if rehearsal.schema or rehearsal.tables or rehearsal.constraints:
             yield "The way back holds no statement, though the migration changes something"
     elif down.outcome is Outcome.FAILED:
-        where = f" at line {down.error.line}" if down.error else ""
+        where = f" at {_place(down.error)}" if down.error else ""
         yield f"The way back fails{where}: {down.error.message if down.error else 'it did not come to its end'}"
     elif not down.restored:
         yield f"The way back does not restore the schema: {_named(down.differences)}"
     elif down.again is Outcome.FAILED:
         yield f"After the way back the migration fails: {down.again_error.message if down.again_error else 'at some statement'}"
+
+
+def _place(error: SqlError) -> str:
+    return name(f"{error.path}:{error.line}") if error.path else f"line {error.line}"
 
 
 def _named(differences: tuple[SchemaChange, ...]) -> str:

@@ -60,6 +60,20 @@ def test_one_comment_is_edited_across_pushes_and_found_on_any_page(action: Actio
     assert len(action.repo.comments_on(7)) == 241
 
 
+def test_what_a_migration_includes_comes_from_its_commit_and_values_from_the_workflow(action: Action) -> None:
+    pull = action.open_pull(
+        {"db/migrations/1_x.sql": "\\i lib/a.sql\n", "lib/a.sql": "-- here\nALTER TABLE orders ADD :name int NOT NULL;\n"}
+    )
+
+    status, log = action.run_pull(pull, placeholders="name=total")
+    lacking, said = action.run_pull(pull)
+
+    assert (status, lacking) == (1, 2)
+    assert "::error file=db/migrations/1_x.sql,line=1," in log
+    assert "(in lib/a.sql:2)" in log
+    assert "lib/a.sql:2: the placeholder :name has no value." in said
+
+
 def test_when_the_migrations_are_gone_the_comment_says_so(action: Action) -> None:
     action.run_pull(action.open_pull(BAD))
 
@@ -253,7 +267,7 @@ def test_an_unknown_token(action: Action) -> None:
 # what the migration file or an input holds -> exit status and what is said
 WRONG: dict[str, tuple[dict[str, str | bytes], dict[str, str], int, str]] = {
     "not UTF-8": ({"db/migrations/1_x.sql": b"SELECT '\xff'"}, {}, 2, "is not UTF-8"),
-    "meta-command": ({"db/migrations/1_x.sql": "\\i other.sql"}, {}, 2, "is a command of psql"),
+    "meta-command": ({"db/migrations/1_x.sql": "\\! ls"}, {}, 2, "is a command of psql"),
     "seed that is not there": (dict(GOOD), {"seed": "gone.dump"}, 3, "does not exist"),
     "seed over http": (dict(GOOD), {"seed": "http://example.org/x"}, 2, "can't be fetched over http"),
     "report outside": ({}, {"report": "../x.json"}, 2, "leaves the workspace"),

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,12 +19,14 @@ from bot import dumps, report, sidecar, words
 from bot.action import _payload
 from bot.cli import main
 from bot.discovery import decode, plan_changes, plan_files
-from bot.errors import EventError, RehearsalError, UsageError
+from bot.errors import EventError, MigrationFileError, RehearsalError, UsageError
 from bot.event import read_event
 from bot.layouts import LAYOUTS, Layout
 from bot.layouts.base import ToolRefusal
+from bot.layouts.filling import Filling, Unfilled
 from bot.model import FileChange, FileStatus, Ignored, Plan, PullRequest, Transaction
 from bot.production import Production, read_statistics
+from bot.psql_files import expand
 from bot.run import _reads_files
 from bot.settings import INPUTS, Settings, action_settings, settings_from
 from bot.sql import redacted, split
@@ -190,8 +193,10 @@ def layouts_read(text: str) -> None:
             layout.beside.remark(text)
         if layout.index:
             layout.index.read(text)
-        if layout.placeholder:
-            layout.placeholder.search(text)
+        with suppress(Unfilled):
+            layout.fill(text, Filling({"a": "b"}, PurePosixPath("1_a.sql")))
+        with suppress(MigrationFileError):
+            expand("1_a.sql", text, lambda _path: text)
         try:
             layout.transaction(text, script)
         except ToolRefusal as refusal:

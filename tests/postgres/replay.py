@@ -1,4 +1,5 @@
-"""Rehearses a whole history of migrations and compares its last schema with what plain psql gives.
+"""Rehearses a whole history of migrations and compares its last schema with what plain psql gives. Of a tool that is psql itself,
+psql gets the files as they are, in the folder in which that starts it.
 
     python -m tests.postgres.replay FOLDER [--seed DUMP] [--layout L] [--postgres-bin DIR]
 
@@ -9,19 +10,21 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from psycopg import sql
 
 from bot import dumps, seeds
 from bot.clones.embedded import SEED, EmbeddedProvider
-from bot.discovery import plan_changes
+from bot.discovery import Known, plan_changes
 from bot.extensions import HARMLESS, created_in
+from bot.layouts import named
 from bot.model import FileChange, FileStatus, Migration, Outcome, Plan, Rehearsal
 from bot.postgres.binaries import Needs, choose, newest
 from bot.postgres.embedded import SUPERUSER, Server, embedded_server
@@ -53,17 +56,25 @@ class Replay:
         )
 
 
-def plan_folder(folder: Path, layout: str | None = None) -> Plan:
+def plan_folder(folder: Path, layout: str | None = None, values: Mapping[str, str] | None = None) -> Plan:
     """Every migration of a folder, as if a pull request added it whole."""
     paths = [str(path.relative_to(folder)) for path in sorted(folder.rglob("*")) if path.is_file()]
     changes = [FileChange(path, FileStatus.ADDED) for path in paths]
     read = lambda path: (folder / path).read_bytes()  # noqa: E731
-    return plan_changes(changes, [], read, read, layout=layout, folders=["."])
+    return plan_changes(changes, [], read, read, layout=layout, folders=["."], known=Known(values or {}))
 
 
-def replay(folder: Path, *, seed: Path | None = None, layout: str | None = None, postgres_bin: str | None = None) -> Replay:
-    """Rehearses a history and runs it with plain psql, on one server."""
-    plan = plan_folder(folder, layout)
+def replay(
+    folder: Path,
+    *,
+    seed: Path | None = None,
+    layout: str | None = None,
+    postgres_bin: str | None = None,
+    values: Mapping[str, str] | None = None,
+    rows: bool = False,
+) -> Replay:
+    """Rehearses a history and runs it with plain psql, on one server. `values`: of placeholders; `rows`: compare these, too."""
+    plan = plan_folder(folder, layout, values)
     progress = Progress(quiet=True)
     needs = Needs(extensions=created_in(plan.migrations))
     with tempfile.TemporaryDirectory() as scratch:
@@ -83,24 +94,41 @@ def replay(folder: Path, *, seed: Path | None = None, layout: str | None = None,
             provider = EmbeddedProvider(server, role=role, may_create=HARMLESS)
             with provider.clone() as clone:
                 rehearsals = list(rehearse_all(plan.migrations, provider, clone, Settings(), progress))
-                rehearsed = _schema(server, clone.name)
-            return Replay(plan, rehearsals, rehearsed, _with_psql(server, plan.migrations, role), server.binaries.version)
+                rehearsed = _dumped(server, clone.name, rows=rows)
+            _run_with_psql(server, plan.migrations, role, folder, values or {})
+            return Replay(plan, rehearsals, rehearsed, _dumped(server, "plain", rows=rows), server.binaries.version)
 
 
-def _with_psql(server: Server, migrations: Sequence[Migration], role: str) -> str:
+def _run_with_psql(server: Server, migrations: Sequence[Migration], role: str, folder: Path, values: Mapping[str, str]) -> None:
     with server.connect("postgres") as admin:
         admin.execute(sql.SQL("CREATE DATABASE plain TEMPLATE seed OWNER {}").format(sql.Identifier(role)))
-    for migration in migrations:
-        plain = ("-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", "plain", "-f", "-")
-        psql = server.run_tool("psql", *plain, stdin=subprocess.PIPE, user=role)
-        _out, error = psql.communicate(migration.text.encode())
-        if psql.returncode:
-            raise RuntimeError(f"psql fails on {migration.path}: {error.decode(errors='replace')}")
-    return _schema(server, "plain")
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(shutil.copytree(folder, Path(scratch) / "files"))
+        for path in (Path(scratch), *Path(scratch).rglob("*")):  # the server's account reads them
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        for migration in migrations:
+            _run_one_with_psql(server, migration, role, copy, values)
 
 
-def _schema(server: Server, database: str) -> str:
-    dump = server.run_tool("pg_dump", "-s", "-d", database, user=SUPERUSER)
+def _run_one_with_psql(server: Server, migration: Migration, role: str, folder: Path, values: Mapping[str, str]) -> None:
+    start = named(migration.layout).psql
+    given = [part for name, value in values.items() for part in ("-v", f"{name}={value}")]
+    where = folder / start(PurePosixPath(migration.path), "") if start else folder
+    file = str((folder / migration.path).relative_to(where)) if start else "-"
+    options = server.account.popen_arguments()
+    psql = subprocess.run(
+        [server.binaries.tool("psql"), "-X", "-q", *given, "-v", "ON_ERROR_STOP=1", "-d", "plain", "-f", file],
+        input=b"" if start else migration.text.encode(),
+        capture_output=True,
+        check=False,
+        **(options | {"env": {**options["env"], "PGHOST": str(server.folder), "PGUSER": role}, "cwd": where}),  # type: ignore[call-overload,dict-item]
+    )
+    if psql.returncode:
+        raise RuntimeError(f"psql fails on {migration.path}: {psql.stderr.decode(errors='replace')}")
+
+
+def _dumped(server: Server, database: str, *, rows: bool) -> str:
+    dump = server.run_tool("pg_dump", *(() if rows else ("-s",)), "-d", database, user=SUPERUSER)
     out, error = dump.communicate()
     if dump.returncode:
         raise RuntimeError(error.decode(errors="replace"))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
+from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.discovery import decode, plan_changes, plan_files
 from bot.errors import MigrationFileError
 from bot.layouts import LAYOUTS, Layout, named
 from bot.model import FileChange, FileStatus, Plan
+from bot.sources import place
 from bot.sql import split
 from tests.histories import HISTORIES
 
@@ -33,7 +37,7 @@ def plan(
 
 def paths(found: Plan) -> tuple[list[str], list[str]]:
     """What is rehearsed, and what it stands on."""
-    return [m.path for m in found.migrations], [m.path for m in found.base]
+    return [path for m in found.migrations for path in m.files or (m.path,)], [m.path for m in found.base]
 
 
 def test_new_files_in_order_on_what_the_base_has() -> None:
@@ -147,7 +151,7 @@ WRONG_FILES = {
     "latin1": (b"SELECT 1;\n-- caf\xe9", "1.sql:2: the file is not UTF-8 (byte 0xe9 at offset 16)"),
     "utf16": ("SELECT 1".encode("utf-16"), "1.sql:1: the file is not UTF-8"),
     "nul": (b"SELECT 1;\0", "1.sql:1: the file holds a NUL byte"),
-    "meta-command": (b"SELECT 1;\n\\i other.sql\n", "1.sql:2: \\i is a command of psql"),
+    "meta-command": (b"SELECT 1;\n\\gexec other.sql\n", "1.sql:2: \\gexec is a command of psql"),
 }
 
 
@@ -339,7 +343,104 @@ def test_drizzles_journal_gives_the_order_and_one_transaction_is_said() -> None:
     found = folder_plan(DRIZZLE)
 
     assert paths(found)[0] == ["drizzle/0000_z.sql", "drizzle/0001_a.sql"]
-    assert "in one transaction" in found.reason
+    assert "(Drizzle runs 2 files in one transaction)" in found.reason
+
+
+# files -> the files of each migration that is made of them
+GROUPS = {
+    "one file stays one": ({"1_a.sql": "SELECT 1"}, [()]),
+    "all of one history": ({"9_a.sql": "SELECT 1", "10_b.sql": "SELECT 2"}, [("m/9_a.sql", "m/10_b.sql")]),
+    "what is left open ends a group": (
+        {"1_a.sql": "SELECT 1", "2_b.sql": "SELECT 'open", "3_c.sql": "SELECT 3", "4_d.sql": "SELECT 4"},
+        [("m/1_a.sql", "m/2_b.sql"), ("m/3_c.sql", "m/4_d.sql")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("files", "groups"), GROUPS.values(), ids=GROUPS.keys())
+@pytest.mark.parametrize("named_so", [True, False])
+def test_files_that_run_in_one_transaction_are_one_migration(
+    files: dict[str, str], groups: list[tuple[str, ...]], named_so: bool
+) -> None:
+    texts = {f"m/{name}": text for name, text in files.items()}
+    found = (
+        plan_files([*texts], [], lambda path: texts[path].encode(), "node-pg-migrate")
+        if named_so
+        else folder_plan(texts, layout="node-pg-migrate")
+    )
+
+    assert [m.files for m in found.migrations] == groups
+
+
+def test_each_history_has_its_own_transaction() -> None:
+    texts = {f"{app}/migrations/{n}_x.sql": "SELECT 1" for app in "ba" for n in (2, 1)}
+
+    found = folder_plan(texts, layout="node-pg-migrate")
+
+    assert [m.files for m in found.migrations] == [
+        ("a/migrations/1_x.sql", "a/migrations/2_x.sql"),
+        ("b/migrations/1_x.sql", "b/migrations/2_x.sql"),
+    ]
+
+
+def test_a_group_is_its_last_file_and_goes_back_in_the_opposite_order() -> None:
+    texts = {
+        "m/1_a.sql": "-- Up Migration\nSELECT 1\n-- Down Migration\nSELECT -1",
+        "m/2_b.sql": "-- Up Migration\nSELECT 2\n-- Down Migration\nSELECT -2\n",
+        "m/1_a.expect": "SELECT 1 WHERE false",
+        "m/2_b.expect": "SELECT 2 WHERE false",
+    }
+
+    (group,) = folder_plan(texts).migrations
+
+    assert (group.path, group.version, group.expect_path) == ("m/2_b.sql", "2_b", "m/2_b.expect")
+    assert [(s.sql, *place(group.sources, "-", s.line)) for s in split(group.text).statements] == [
+        ("SELECT 1", "m/1_a.sql", 2),
+        ("SELECT 2", "m/2_b.sql", 2),
+    ]
+    assert [(s.sql, *place(group.down_sources, "-", s.line)) for s in split(group.down or "").statements] == [
+        ("SELECT -2", "m/2_b.sql", 4),
+        ("SELECT -1", "m/1_a.sql", 4),
+    ]
+    assert [place(group.expect_sources, "-", s.line)[0] for s in split(group.expect or "").statements] == [
+        "m/1_a.expect",
+        "m/2_b.expect",
+    ]
+
+
+def test_a_group_without_all_ways_back_has_none() -> None:
+    texts = {"m/1_a.sql": "SELECT 1", "m/2_b.sql": "-- Up Migration\nSELECT 2\n-- Down Migration\nSELECT -2\n"}
+
+    assert [m.down for m in folder_plan(texts).migrations] == [None]
+
+
+def test_what_psql_includes_is_read_where_the_migration_is() -> None:
+    texts = {"m/2_b.sql": "\\i lib/a.sql\n\\ir ../lib/a.sql\n"}
+    base = {"lib/a.sql": "SELECT 'base';", "m/1_a.sql": "\\i lib/a.sql\n"}
+
+    found = folder_plan(texts, base, folders=["m"])
+    changed = folder_plan(texts | {"lib/a.sql": "SELECT 'head';"}, base, folders=["m"])
+
+    assert [m.text.count("base") for m in (*found.base, *found.migrations)] == [1, 2]
+    assert [m.text.count("base") for m in (*changed.base, *changed.migrations)] == [1, 0]
+
+
+def test_a_way_back_is_read_by_psql_too() -> None:
+    texts = {
+        "db/sqitch.plan": SQITCH["sqitch.plan"],
+        "db/deploy/users.sql": "\\i lib/users.sql\n",
+        "db/revert/users.sql": "-- back\n\\set t users\n\\i lib/drop.sql\n",
+        "db/lib/users.sql": "CREATE TABLE users ();\n",
+        "db/lib/drop.sql": "DROP TABLE :t;\n",
+    }
+
+    (found,) = folder_plan(texts).migrations
+
+    assert (split(found.text).statements[0].sql, split(found.down or "").statements[0].sql) == (
+        "CREATE TABLE users ()",
+        "DROP TABLE users",
+    )
+    assert place(found.down_sources, "-", split(found.down or "").statements[0].line) == ("db/lib/drop.sql", 1)
 
 
 def test_what_the_journal_dates_before_others_is_never_run() -> None:
@@ -578,9 +679,10 @@ def test_a_history_is_detected_ordered_and_sent_as_its_tool_does(layout: str) ->
 
     assert found.reason.startswith(f"{layout}: ")
     assert {m.layout for m in found.migrations} == {layout}
-    sent = {m.path: named(layout).transaction(m.text, split(m.text)) for m in found.migrations}
+    sent = {path: named(layout).transaction(m.text, split(m.text)) for m in found.migrations for path in m.files or (m.path,)}
     assert [*sent.items()] == [*history.migrations.items()]
-    assert tuple(m.path for m in found.migrations if m.down is not None) == history.with_down
+    if not named(layout).together:
+        assert tuple(m.path for m in found.migrations if m.down is not None) == history.with_down
 
 
 @pytest.mark.parametrize("layout", HISTORIES)
@@ -602,5 +704,27 @@ def test_a_told_layout_needs_no_evidence(layout: str) -> None:
 
     found = folder_plan(dict(sorted(history.files.items())), layout=layout)
 
-    assert [m.path for m in found.migrations] == [*history.migrations]
+    assert paths(found)[0] == [*history.migrations]
     assert found.reason.startswith(f"{layout}: as told")
+
+
+@given(st.sampled_from(sorted(HISTORIES)), st.randoms(use_true_random=False), st.integers(0, 4))
+def test_the_order_in_which_files_are_listed_decides_nothing(layout: str, random: Random, old: int) -> None:
+    files = HISTORIES[layout].files
+    before = {*[*HISTORIES[layout].migrations][:old]}
+    changes = [FileChange(path, A) for path in files if path not in before]
+    base, shuffled = sorted(before), random.sample(changes, len(changes))
+
+    def read(path: str) -> bytes:
+        return files[path].encode()
+
+    expected = plan_changes(changes, base, read, read, layout=layout)
+    found = plan_changes(shuffled, random.sample(base, len(base)), read, read, layout=layout)
+
+    assert (found.migrations, found.base, {*found.problems}) == (expected.migrations, expected.base, {*expected.problems})
+
+
+def test_a_byte_order_mark_is_psqls_to_drop() -> None:
+    texts = {"sqitch.plan": "users", "deploy/users.sql": "\ufeff\\ir ../lib.sql\n", "lib.sql": "\ufeffSELECT 1;"}
+
+    assert [m.text for m in folder_plan(texts).migrations] == ["SELECT 1;\n\n"]

@@ -25,7 +25,7 @@ def write(files: dict[str, str]) -> None:
 
 def listed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
     assert main(["list", *arguments]) == 0
-    return [line.split("  (version ")[0] for line in capsys.readouterr().out.splitlines() if "  (version " in line]
+    return [line.split("  (")[0] for line in capsys.readouterr().out.splitlines() if "  (" in line]
 
 
 @pytest.mark.parametrize("layout", HISTORIES)
@@ -67,3 +67,44 @@ def test_rails_is_no_empty_answer(place: Path, capsys: pytest.CaptureFixture[str
 
     assert main(["list", "db/migrate"]) == 2
     assert "which can't be rehearsed" in capsys.readouterr().err
+
+
+def test_a_named_file_includes_what_lies_in_its_repository(
+    place: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret = tmp_path_factory.mktemp("outside") / "secret.sql"
+    secret.write_text("SELECT 1;")
+    subprocess.run(["git", "init", "-q", "-b", "main"], check=True)
+    write({"db/1_a.sql": "\\i lib/a.sql\n", "lib/a.sql": "SELECT 1;"})
+    write({"db/2_b.sql": "\\i lib/link.sql\n", "other/3_c.sql": "\\copy t from 'lib/token'\n"})
+    Path("lib/link.sql").symlink_to(secret)
+    Path("lib/token").symlink_to("../.git/config")
+
+    assert main(["list", "db/1_a.sql"]) == 0
+    assert main(["list", str(Path("db/1_a.sql").absolute())]) == 0
+    assert main(["list", "db/2_b.sql"]) == 2
+    assert "lib/link.sql, which is no file of the repository" in capsys.readouterr().err
+    assert main(["list", "other/3_c.sql"]) == 2
+    assert "lib/token, which is no file of the repository" in capsys.readouterr().err
+
+
+def test_what_the_base_includes_is_the_bases(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    subprocess.run(["git", "init", "-q", "-b", "main"], check=True)
+    write({"db/1_a.sql": "\\i lib/a.sql\n", "lib/a.sql": "SELECT 1;"})
+    subprocess.run(["git", "add", "."], check=True)
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "base"], check=True)
+    write({"db/2_b.sql": "SELECT 2;", "lib/a.sql": "\\! touch here"})
+
+    assert main(["list", "db/2_b.sql", "--base", "main"]) == 0
+    assert main(["list", "db/2_b.sql"]) == 2
+    assert "lib/a.sql:1: \\! is a command of psql" in capsys.readouterr().err
+
+
+def test_values_are_given_by_name(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write({"db/V1__a.sql": "CREATE SCHEMA ${schema} AUTHORIZATION ${who};\n"})
+
+    assert main(["list", "db/V1__a.sql", "--placeholder", "schema=app"]) == 2
+    assert "the placeholder ${who} has no value" in capsys.readouterr().err
+    assert main(["list", "db/V1__a.sql", "--placeholder", "schema=app", "--placeholder", "who=me"]) == 0
+    assert main(["list", "db/V1__a.sql", "--placeholder", "secret-without-name"]) == 2
+    assert "secret-without-name" not in capsys.readouterr().err

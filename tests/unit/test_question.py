@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.model import HistoryProblem, Migration, Plan, PullRequest
+from bot.model import HistoryProblem, Migration, Plan, PullRequest, Source
 from bot.production import Production
 from bot.question import Surroundings, question_of
 from bot.settings import Settings
@@ -30,6 +30,8 @@ DIFFERENT = [
     ({"plan": replace(PLAN, migrations=(replace(ONE, text="SELECT 1; "), TWO))}, True),
     ({"plan": replace(PLAN, migrations=(replace(ONE, layout="goose"), TWO))}, True),
     ({"plan": replace(PLAN, migrations=(replace(ONE, expect="SELECT 1"), TWO))}, True),
+    ({"plan": replace(PLAN, migrations=(replace(ONE, sources=(Source(1, "lib.sql", 1),)), TWO))}, True),  # where it points
+    ({"settings": replace(SETTINGS, placeholders={"a": "b"})}, False),  # in the texts, if a file uses it
     ({"plan": replace(PLAN, problems=(HistoryProblem("m/0.sql", "edited"),))}, True),
     ({"plan": replace(PLAN, base=())}, False),  # with a dump as seed the base's files are not run
     ({"plan": replace(PLAN, base=()), "around": replace(AROUND, seed="")}, True),

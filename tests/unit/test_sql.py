@@ -7,7 +7,8 @@ import sqlglot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.sql import is_one_block, redacted, split
+from bot.sources import joined, place
+from bot.sql import is_one_block, leaves_open, redacted, split, unquoted
 
 # text -> the statements in it
 SPLITS = {
@@ -111,6 +112,116 @@ def test_splits_where_sqlglots_tokenizer_sees_semicolons(statements: list[str]) 
     semicolons = [t for t in sqlglot.tokenize(text, read="postgres") if t.token_type.name == "SEMICOLON"]
 
     assert len(split(text).statements) == len(semicolons) + 1
+
+
+# Statements that are hard to tell apart, whole, as files hold them; what follows COPY's semicolon are its data.
+_HARD = st.sampled_from([
+    "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; SELECT CASE WHEN true THEN 2 END; END",
+    "CREATE OR REPLACE PROCEDURE p()\nBEGIN ATOMIC\n  INSERT INTO t VALUES (';');\nEND",
+    "CREATE RULE r AS ON INSERT TO t DO ALSO (\n  DELETE FROM a;\n  DELETE FROM b WHERE c = ')'\n)",
+    "DO $do$ BEGIN EXECUTE $q$ SELECT 1; $q$; COMMIT; END $do$",
+    "CREATE FUNCTION g() RETURNS text LANGUAGE sql AS $$ SELECT '$a$; --'; $$",
+    "SELECT $a$ $b$ ; $b$ $$ ; $$ $a$, $1",
+    "SELECT 1 /* ; /* ; */ ' ; */ + 2 -- ; $$\n + 3",
+    "SELECT E'\\';', ';', U&'\\0041;', \"a;b\"\n  'c;'\n  ';d'",
+    "BEGIN", "COMMIT", "START TRANSACTION", "END", "SAVEPOINT s",
+    "INSERT INTO t (a, b) VALUES (1, '--'), (2, '$$;'),\n(3, ';')",
+    "COPY t FROM STDIN", "COPY t (a) FROM stdin WITH (FORMAT csv)", "ALTER TABLE ä ADD \"ö;\" int",
+])  # fmt: skip
+_Script = tuple[str, list[tuple[str, int, str | None]], list[tuple[str, int]]]
+_BETWEEN = st.sampled_from(["", " ", "\n", "\n\n", "-- a comment; it's $$\n", "/* ; /* ' */ */", "\n;;\n"])
+_DATA = st.sampled_from(["", "1\tit's;\n", "$$\n/*\n--\n", "BEGIN;\n\\N\n\n"])
+_COMMANDS = st.sampled_from(["", "", "", "\\echo it's; done\n", "\\i other.sql\n"])
+
+
+@st.composite
+def _scripts(draw: st.DrawFn) -> _Script:
+    """A file; its statements, their lines and data; its commands of psql and their lines."""
+    text = draw(st.sampled_from(["", "-- made\n", "\ufeffSELECT 0;"]))  # a byte order mark is sent, and is the first statement's
+    statements: list[tuple[str, int, str | None]] = [("\ufeffSELECT 0", 1, None)] if text.startswith("\ufeff") else []
+    commands: list[tuple[str, int]] = []
+    for sql in draw(st.lists(_HARD, max_size=8)):
+        text += draw(_BETWEEN)
+        if command := draw(_COMMANDS):
+            text += "" if text.endswith("\n") or not text else "\n"
+            commands.append((command.split()[0], text.count("\n") + 1))
+            text += command
+        data = draw(_DATA) if sql.startswith("COPY") else None
+        statements.append((sql, text.count("\n") + 1, data))
+        text += f"{sql};" + ("" if data is None else f"\n{data}\\.\n")
+    if statements and statements[-1][2] is None and draw(st.booleans()):
+        text = text.removesuffix(";")  # many files end without one, and without a line end
+    return text, statements, commands
+
+
+@given(_scripts())
+def test_hard_statements_are_told_apart_each_with_its_line_and_data(
+    script: _Script,
+) -> None:
+    text, statements, commands = script
+    found = split(text)
+
+    assert [(s.sql, s.line, s.copy_data) for s in found.statements] == statements
+    assert [(m.name, m.line) for m in found.meta_commands] == commands
+
+
+@given(_scripts())
+def test_line_ends_of_windows_change_no_place(
+    script: _Script,
+) -> None:
+    text, statements, commands = script
+    found = split(text.replace("\n", "\r\n"))
+
+    assert [(s.sql.replace("\r\n", "\n"), s.line) for s in found.statements] == [(sql, line) for sql, line, _data in statements]
+    assert [(m.name, m.line) for m in found.meta_commands] == commands
+
+
+@given(_scripts())
+def test_slices_and_what_stands_between_them_are_the_file(
+    script: _Script,
+) -> None:
+    text = script[0]
+    pieces, between, end = [], [], 0
+    for statement in split(text).statements:
+        between.append(text[end : statement.start])
+        pieces += [between[-1], text[statement.start : statement.end]]
+        end = statement.end
+        if statement.copy_data is not None:
+            data = text.index(statement.copy_data + "\\.", end) + len(statement.copy_data) + 2
+            pieces.append(text[end:data])
+            end = data
+    assert "".join([*pieces, text[end:]]) == text
+    assert [split(gap).statements for gap in between] == [()] * len(between)
+
+
+@given(_scripts(), _scripts())
+def test_a_text_that_leaves_nothing_open_can_be_followed_by_another(one: _Script, other: _Script) -> None:
+    assert not leaves_open(one[0])
+    text, sources = joined([(one[0], "1.sql"), (other[0], "2.sql")])
+
+    assert [(s.sql, *place(sources, "-", s.line)) for s in split(text).statements] == [
+        *((sql, "1.sql", line) for sql, line, _data in one[1]),
+        *((sql, "2.sql", line) for sql, line, _data in other[1]),
+    ]
+
+
+@pytest.mark.parametrize("text", ["SELECT 'a", 'SELECT "a', "SELECT $$a", "/* a", "SELECT (1", "COPY t FROM stdin;\n1\n"])
+def test_what_is_left_open_is_known(text: str) -> None:
+    assert leaves_open(text)
+
+
+# text -> what of it stands outside of quotes, comments and data
+UNQUOTED = {
+    "a 'b' \"c\" -- d\ne /* f */ $$g$$ h": ["a", "e", "h"],
+    "COPY t FROM stdin;\n1 2\n\\.\nb": ["COPY", "t", "FROM", "stdin", "b"],
+    "\\echo it's\na": ["a"],
+    "a ${b}": ["a", "$", "{", "b", "}"],
+}
+
+
+@pytest.mark.parametrize(("text", "outside"), UNQUOTED.items())
+def test_what_stands_outside_of_quotes(text: str, outside: list[str]) -> None:
+    assert [text[begin:end] for begin, end in unquoted(text) if text[begin:end] != ";"][: len(outside)] == outside
 
 
 # statement -> as it is shown
