@@ -97,7 +97,8 @@ class HistoryProblem:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A migration that the base branch has, as far as its name tells. `content` names its text without holding it: git's name
-    of the blob, or a digest. `recorded` as a Migration has it. `sql`: whether it is SQL that its tool runs on a database in use.
+    of the blob, or a digest. `recorded` as a Migration has it. `sql`: whether it is SQL that its tool runs on a database in use;
+    `due`: whether it comes before what is rehearsed.
     """
 
     path: str
@@ -107,6 +108,7 @@ class Standing:
     recorded: str
     repeatable: bool = False
     sql: bool = True
+    due: bool = True
 
 
 @dataclass(frozen=True, slots=True)

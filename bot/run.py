@@ -23,6 +23,7 @@ from bot.errors import CloneError, RehearsalError, SeedError
 from bot.extensions import CONNECTING, HARMLESS, created_in
 from bot.further import Further
 from bot.held import scratch_folder
+from bot.history import NO_PAST, Past, already_run
 from bot.journal.runs import Journal, NoJournal, Steps
 from bot.journal.steps import Recorded
 from bot.model import (
@@ -44,7 +45,7 @@ from bot.postgres.catalog import take_snapshot
 from bot.postgres.counts import Ledger, next_xid
 from bot.postgres.embedded import MAKER, Server, embedded_server
 from bot.postgres.guard import Guard
-from bot.postgres.roles import is_there, settle
+from bot.postgres.roles import Lender, is_there, settle
 from bot.program import program_digest
 from bot.progress import Progress
 from bot.question import ANNOUNCE, Question, Surroundings, question_of
@@ -52,6 +53,7 @@ from bot.rehearsal import catch_up, rehearse
 from bot.rules import Policy, judge
 from bot.settings import Settings
 from bot.shadow import Done, Shadow, is_our_machines, is_shared, may_be_tried_later
+from bot.standing import book_of, bring_up
 from bot.verdict import conclude
 from bot.words import count
 
@@ -186,6 +188,15 @@ class _Known:
 
 
 @dataclass(frozen=True, slots=True)
+class _Ground:
+    """What was rehearsed on, what a reader should know of it, and what its history tables say."""
+
+    clone: CloneFacts
+    notes: tuple[str, ...]
+    past: Past
+
+
+@dataclass(frozen=True, slots=True)
 class _Answer:
     """One question being answered."""
 
@@ -205,12 +216,14 @@ class _Answer:
             findings = judge((), (), plan.problems, Policy())
             return Report(conclude(findings, self.settings.fail_on), facts, findings=findings, notes=(plan.reason,))
         known = self._known()
-        clone, notes = self._known_clone() if self._is_all(known) else (None, ())
-        if clone is None:
-            clone, notes, rehearsals = self._rehearsed(known)
+        ground = self._known_ground() if self._is_all(known) else None
+        if ground is None:
+            ground, rehearsals = self._rehearsed(known)
         else:
             rehearsals = [*(k.rehearsal for k in known), *map(_skipped, plan.migrations[len(known) :])]
-        findings = judge(rehearsals, plan.migrations, plan.problems, self._policy(clone))
+        clone, past, notes = ground.clone, ground.past, ground.notes
+        problems = (*plan.problems, *past.problems, *already_run(plan, past).values())
+        findings = judge(rehearsals, plan.migrations, problems, self._policy(clone))
         return Report(
             verdict=conclude(findings, self.settings.fail_on),
             run=facts,
@@ -219,6 +232,7 @@ class _Answer:
             findings=findings,
             notes=(*notes, f"Layout {plan.reason}.", *self._what_was_known(known)),
             total_ms=round((time.monotonic() - began) * 1000, 3),
+            caught_up=past.caught_up,
         )
 
     def _policy(self, clone: CloneFacts) -> Policy:
@@ -250,12 +264,12 @@ class _Answer:
         failed = bool(known) and known[-1].rehearsal.outcome is Outcome.FAILED
         return failed or len(known) == len(self.question.plan.migrations)
 
-    def _known_clone(self) -> tuple[CloneFacts | None, tuple[str, ...]]:
+    def _known_ground(self) -> _Ground | None:
         recorded = self.run.recall(self.question.clone(), of_any_run=True)
         if recorded is None:
-            return None, ()
+            return None
         self._keep_clone(recorded)
-        return from_plain(CloneFacts, recorded.response["clone"]), tuple(recorded.response["notes"])
+        return from_plain(_Ground, recorded.response)
 
     def _keep_clone(self, recorded: Recorded) -> None:
         if recorded.key != self.run.key:
@@ -274,18 +288,18 @@ class _Answer:
 
     # ── What it does not ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _rehearsed(self, known: Sequence[_Known]) -> tuple[CloneFacts, tuple[str, ...], list[Rehearsal]]:
+    def _rehearsed(self, known: Sequence[_Known]) -> tuple[_Ground, list[Rehearsal]]:
         plan, settings, progress = self.question.plan, self.settings, self.progress
         with ExitStack() as stack:
             seed, binaries = _look_into_seed(plan, settings, self.located, self.folder, progress)
             with progress.step(f"start PostgreSQL {binaries.version} ({binaries.origin})"):
                 server = stack.enter_context(embedded_server(binaries))
-            facts, role, since_xid, notes = _make_seed(server, seed, plan, settings, progress)
+            facts, role, since_xid, notes, past = _make_seed(server, seed, plan, settings, progress)
             provider = EmbeddedProvider(
                 server,
                 role=role,
                 superuser=settings.superuser,
-                may_create=(HARMLESS - CONNECTING if server.has_network else HARMLESS) | frozenset(settings.extensions),
+                may_create=_may_create(server, settings),
                 backstop_ms=Limits(settings.time_limit_s).backstop_ms,
                 since_xid=since_xid,
             )
@@ -294,15 +308,26 @@ class _Answer:
             clone_facts = CloneFacts(
                 provider.name, binaries.version, facts, clone.acquire_ms, role, settings.superuser, server.has_network
             )
-            self.run.record(self.question.clone(), {"clone": to_plain(clone_facts), "notes": to_plain(notes)})
+            ground = _Ground(clone_facts, tuple(notes), past)
+            self.run.record(self.question.clone(), to_plain(ground))
             rehearsals = [k.rehearsal for k in known]
-            new = rehearse_all(plan.migrations, provider, clone, settings, progress, known=tuple(rehearsals))
-            for step, rehearsal in zip(self.question.rehearsals()[len(known) :], new, strict=True):
+            run_already = already_run(plan, past).keys()
+            todo = tuple(m for m in plan.migrations if m.path not in run_already)
+            done = tuple(r for r in rehearsals if r.path not in run_already)
+            new = rehearse_all(todo, provider, clone, settings, progress, known=done)
+            for step, migration in zip(self.question.rehearsals()[len(known) :], plan.migrations[len(known) :], strict=True):
+                rehearsal = _skipped(migration) if migration.path in run_already else next(new)
                 rehearsals.append(rehearsal if settings.show_row_data else _without_row_data(rehearsal))
-                if rehearsal.outcome is not Outcome.SKIPPED:
+                if rehearsal.outcome is not Outcome.SKIPPED or migration.path in run_already:
                     head = self.question.pull.head_sha if self.question.pull else None
                     self.run.record(step, to_plain(_Known(rehearsals[-1], head, _iso(datetime.now(UTC)))))
-        return clone_facts, tuple(notes), rehearsals
+            assert next(new, None) is None  # noqa: S101  which ends its sessions
+        return ground, rehearsals
+
+
+def _may_create(server: Server, settings: Settings) -> frozenset[str]:
+    """The extensions for which rights are lent."""
+    return (HARMLESS - CONNECTING if server.has_network else HARMLESS) | frozenset(settings.extensions)
 
 
 def _skipped(migration: Migration) -> Rehearsal:
@@ -340,11 +365,13 @@ def _look_into_seed(
 
 def _make_seed(
     server: Server, seed: dumps.SeedFile | None, plan: Plan, settings: Settings, progress: Progress
-) -> tuple[SeedFacts, str, int, list[str]]:
-    """Fills the template database: from the dump, or by the base branch's own migrations; then the SQL file. Gives the role that
-    migrations run as, too, and the first transaction that is younger than what the team made.
+) -> tuple[SeedFacts, str, int, list[str], Past]:
+    """Fills the template database: from the dump and what it lacks of the base branch, or by the base branch's own migrations;
+    then the SQL file. Gives the role that migrations run as, too, and the first transaction that is younger than what the team
+    made.
     """
     notes: list[str] = []
+    past = NO_PAST
     if seed:
         notes += seeds.restore(server, seed, progress)
         kind, identity, taken_at = str(seed.kind), seed.identity, seed.taken_at
@@ -358,14 +385,30 @@ def _make_seed(
     if settings.role and not is_there(server, settings.role):
         notes.append(f"The seed knows no role {settings.role}, which was created to run the migrations.")
     role = settle(server, SEED, settings.role or (None if seed else MAKER), superuser=settings.superuser)
-    with server.connect("postgres") as admin:
-        since_xid = next_xid(admin)
+    since_xid = _next_xid(server)
+    if seed:
+        past, more = _bring_up(server, plan, settings, progress, role)
+        notes += more
+        since_xid = _next_xid(server) if plan.reviewed else since_xid
     if not (seed or plan.reviewed):  # whoever wrote the migration may have written what it stands on
         _replay(server, plan, settings, progress, role)
     if settings.seed_sql:  # mostly a file of the repository: it has the rights of a migration
         with progress.step(f"run {settings.seed_sql}"):
             seeds.run_sql_file(server, SEED, Path(settings.seed_sql), role=role, limit_s=settings.time_limit_s)
-    return seeds.finish(server, kind, identity, taken_at, progress), role, since_xid, notes
+    return seeds.finish(server, kind, identity, taken_at, progress), role, since_xid, notes, past
+
+
+def _bring_up(server: Server, plan: Plan, settings: Settings, progress: Progress, role: str) -> tuple[Past, list[str]]:
+    """Runs what a dump lacks of the base branch, with the rights that the new migrations will have."""
+    lender = Lender(server, _next_xid(server), set())
+    lent = frozenset() if settings.superuser else _may_create(server, settings)
+    guard = Guard(server.end_session, server.room_bytes, lender.rights, lent)
+    return bring_up(server, plan, role, Limits(settings.time_limit_s, guard=guard), progress)
+
+
+def _next_xid(server: Server) -> int:
+    with server.connect("postgres") as admin:
+        return next_xid(admin)
 
 
 def _what_base_gave(plan: Plan) -> str:
@@ -375,13 +418,19 @@ def _what_base_gave(plan: Plan) -> str:
 
 
 def _replay(server: Server, plan: Plan, settings: Settings, progress: Progress, role: str) -> None:
+    limits, book = Limits(settings.time_limit_s, guard=Guard(server.end_session, server.room_bytes)), book_of(plan)
+    session = Session(lambda: server.connect(SEED, user=role))
+    if book.to_make:
+        with server.connect(SEED, user=role) as connection:
+            book.open(connection)
     if not plan.base:
         return
-    limits = Limits(settings.time_limit_s, guard=Guard(server.end_session, server.room_bytes))
-    session = Session(lambda: server.connect(SEED, user=role))
     with progress.step(f"apply {count(len(plan.base), 'earlier migration')}"), session:
         for migration in plan.base:
-            if error := apply(migration, session.for_file(migration), None, limits).error:
+            connection = session.for_file(migration)
+            done = apply(migration, connection, None, limits)
+            book.enter(connection, migration, done.run.now_ms() if done.run else 0.0)
+            if error := done.error:
                 rights = (
                     ""
                     if plan.reviewed

@@ -58,7 +58,7 @@ def _read(rows: Sequence[Row]) -> Recorded:
     broken = {row["version"] for row in rows if rank(row["applied"]) < rank(row["total"])}
     baselines = [row["version"] for row in rows if row["type"] == "1" and row["version"]]
     return recorded_of(
-        (row["version"] for row in rows if row["version"] not in broken),
+        (row["version"] for row in rows if row["version"] not in {*broken, *baselines}),
         up_to=max(baselines, default=None),
         broken=tuple(sorted(version for version in broken if version)),
     )

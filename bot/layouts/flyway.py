@@ -107,9 +107,10 @@ def _read(rows: Sequence[Row]) -> Recorded:
             broken.append(version)
         elif (row["type"] or "").startswith("UNDO") or row["type"] == "DELETE":
             done.pop(version, None)
+        elif (row["type"] or "").endswith("BASELINE"):
+            baseline = version
         elif row["type"] != "SCHEMA":  # that Flyway made the schema
             done[version] = row["checksum"] or ""
-            baseline = version if (row["type"] or "").endswith("BASELINE") else baseline
     return recorded_of(
         done, up_to=baseline, broken=tuple(broken), checksums={v: checksum for v, checksum in done.items() if checksum}
     )
