@@ -110,15 +110,16 @@ def _plan(pull: PullRequest, settings: ActionSettings, github: GitHub) -> Plan:
     changes = github.changes(pull)
     if not any(may_be_migration(change) for change in changes):
         return Plan((), reason="no SQL file was changed")
-    return plan_changes(
+    plan = plan_changes(
         changes,
-        list(github.files(pull.base_sha)),
+        github.files(pull.base_sha),
         github.reader(pull.head_sha),
         github.reader(pull.base_sha),
         layout=settings.settings.layout,
         folders=settings.settings.migrations,
         with_base=settings.settings.seed is None,
     )
+    return replace(plan, sources=plan.sources and replace(plan.sources, at_hand=github.at_hand(pull.base_sha)))
 
 
 def _completed(pull: PullRequest, github: GitHub) -> PullRequest:

@@ -95,6 +95,14 @@ class HistoryProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What other branches than a plan's two say about it, and what a reader should know of how they were asked."""
+
+    problems: tuple[HistoryProblem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """A migration that the base branch has, as far as its name tells. `content` names its text without holding it: git's name
     of the blob, or a digest. `recorded` as a Migration has it. `sql`: whether it is SQL that its tool runs on a database in use;

@@ -28,6 +28,7 @@ from bot.journal.runs import Journal, NoJournal, Steps
 from bot.journal.steps import Recorded
 from bot.model import (
     CloneFacts,
+    Elsewhere,
     Migration,
     Outcome,
     Plan,
@@ -72,6 +73,11 @@ class Effects(Protocol):
     def deliver(self, run: Steps, step_id: int, report: Report) -> None:
         """Brings the report to where people look."""
 
+    def elsewhere(self, plan: Plan) -> Elsewhere:
+        """What other branches say about a plan. It is asked when an answer is found, and is part of it: a replay tells what was
+        answered, whatever has happened elsewhere since.
+        """
+
 
 class NoEffects:
     """Nobody outside is told."""
@@ -81,6 +87,10 @@ class NoEffects:
 
     def deliver(self, run: Steps, step_id: int, report: Report) -> None:
         """See Effects."""
+
+    def elsewhere(self, plan: Plan) -> Elsewhere:  # noqa: ARG002  nobody is asked
+        """See Effects."""
+        return Elsewhere()
 
 
 def rehearse_plan(
@@ -107,7 +117,7 @@ def rehearse_plan(
             if report is None:
                 if plan.migrations:
                     effects.announce(run, ANNOUNCE)
-                report = _Answer(question, settings, progress, run, url, folder, seed).find()
+                report = _Answer(question, settings, progress, run, url, folder, seed, effects).find()
                 if journal.lost:
                     report = replace(report, notes=(*report.notes, f"Without the journal: {journal.lost.what}"))
                 run.record(question.report(), to_plain(report))
@@ -207,6 +217,7 @@ class _Answer:
     url: str | None
     folder: Path
     located: dumps.Located | None
+    effects: Effects
 
     def find(self) -> Report:
         """Rehearses what the journal does not hold, and judges all of it."""
@@ -221,8 +232,8 @@ class _Answer:
             ground, rehearsals = self._rehearsed(known)
         else:
             rehearsals = [*(k.rehearsal for k in known), *map(_skipped, plan.migrations[len(known) :])]
-        clone, past, notes = ground.clone, ground.past, ground.notes
-        problems = (*plan.problems, *past.problems, *already_run(plan, past).values())
+        clone, past, other = ground.clone, ground.past, self.effects.elsewhere(plan)
+        problems = (*plan.problems, *past.problems, *already_run(plan, past).values(), *other.problems)
         findings = judge(rehearsals, plan.migrations, problems, self._policy(clone))
         return Report(
             verdict=conclude(findings, self.settings.fail_on),
@@ -230,7 +241,7 @@ class _Answer:
             clone=clone,
             migrations=tuple(rehearsals),
             findings=findings,
-            notes=(*notes, f"Layout {plan.reason}.", *self._what_was_known(known)),
+            notes=(*ground.notes, f"Layout {plan.reason}.", *other.notes, *self._what_was_known(known)),
             total_ms=round((time.monotonic() - began) * 1000, 3),
             caught_up=past.caught_up,
         )

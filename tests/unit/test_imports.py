@@ -10,10 +10,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # In walking order. A module may import those before it; inside a folder its own files too.
 ROOMS = (
-    "stepping_down", "words", "model", "plain", "program", "errors", "sql", "extensions", "layouts", "discovery", "history", "git",
-    "progress", "held", "postgres", "sealing", "journal", "schema_diff", "diff", "clones", "dumps", "seeds", "event",
-    "applying", "dependents", "rehearsal", "standing", "shadow", "way_back", "retyped", "expectations", "further", "production", "rules",
-    "verdict", "settings", "question", "run", "report", "github_client", "delivery", "action", "sidecar", "cli",
+    "stepping_down", "words", "model", "plain", "program", "errors", "sql", "extensions", "layouts", "discovery", "history",
+    "git", "progress", "held", "postgres", "sealing", "journal", "schema_diff", "diff", "clones", "dumps", "seeds", "event",
+    "applying", "dependents", "rehearsal", "standing", "shadow", "way_back", "retyped", "expectations", "further", "production",
+    "rules", "verdict", "settings", "question", "run", "report", "github_client", "delivery", "action", "sidecar", "cli",
 )  # fmt: skip
 DOORS = {
     "sqlglot": {"sql"},
