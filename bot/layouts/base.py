@@ -201,6 +201,7 @@ class Layout:
     refused: tuple[str, str] | None = None
 
 
+_LONGEST_NAME = 255
 _NUMBERED = re.compile(r"(?P<version>[0-9]{1,255})_(?P<title>.*)\.sql", re.DOTALL)
 
 
@@ -292,5 +293,5 @@ def _blank(line: str) -> str:
 
 
 def number(text: str) -> int | None:
-    """A numeric version, so that 10 comes after 9."""
-    return int(text) if text.isascii() and text.isdigit() else None
+    """A numeric version, so that 10 comes after 9. Longer than a file's name none is, and Python reads no thousands of digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NAME else None
