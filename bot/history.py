@@ -41,9 +41,24 @@ def tables(plan: Plan) -> dict[str, HistoryTable]:
 
 def named_tables(plan: Plan) -> tuple[str, ...]:
     """The layouts of those that a migration of the plan names: it depends on what its tool has written there."""
-    texts = [migration.text.lower() for migration in (*plan.base, *plan.migrations)]
-    words = {layout: table.table.rpartition(".")[2].lower() for layout, table in tables(plan).items()}
-    return tuple(layout for layout, word in words.items() if any(word in text for text in texts))
+    migrations = [*plan.base, *plan.migrations]
+    return tuple(layout for layout, table in tables(plan).items() if any(_names(table, one) for one in migrations))
+
+
+def to_enter(migrations: Sequence[Migration]) -> frozenset[str]:
+    """The paths of those behind which one comes that names the table which they would be in."""
+    found: set[str] = set()
+    named_since: set[str] = set()  # the layouts whose table one of those seen names: from the last to the first
+    kept = {layout: table for layout in {one.layout for one in migrations} if (table := named(layout).history)}
+    for migration in reversed(migrations):
+        if migration.layout in named_since:
+            found.add(migration.path)
+        named_since |= {layout for layout, table in kept.items() if layout not in named_since and _names(table, migration)}
+    return frozenset(found)
+
+
+def _names(table: HistoryTable, migration: Migration) -> bool:
+    return table.table.rpartition(".")[2].lower() in migration.text.lower()
 
 
 def is_of(recorded: Recorded, plan: Plan, layout: str) -> bool:

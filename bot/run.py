@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from bot.errors import CloneError, RehearsalError, SeedError
 from bot.extensions import CONNECTING, HARMLESS, created_in
 from bot.further import Further
 from bot.held import scratch_folder
-from bot.history import NO_PAST, Past, already_run
+from bot.history import NO_PAST, Past, already_run, to_enter
 from bot.journal.runs import Journal, NoJournal, Steps
 from bot.journal.steps import Recorded
 from bot.model import (
@@ -50,11 +50,11 @@ from bot.postgres.roles import Lender, is_there, settle
 from bot.program import program_digest
 from bot.progress import Progress
 from bot.question import ANNOUNCE, Question, Surroundings, question_of
-from bot.rehearsal import catch_up, rehearse
+from bot.rehearsal import catch_up, look_again, rehearse
 from bot.rules import Policy, judge
 from bot.settings import Settings
 from bot.shadow import Done, Shadow, is_our_machines, is_shared, may_be_tried_later
-from bot.standing import book_of, bring_up
+from bot.standing import Clerk, book_of, bring_up
 from bot.verdict import conclude
 from bot.words import count
 
@@ -326,14 +326,18 @@ class _Answer:
             todo = tuple(m for m in plan.migrations if m.path not in run_already)
             done = tuple(r for r in rehearsals if r.path not in run_already)
             new = rehearse_all(todo, provider, clone, settings, progress, known=done)
-            for step, migration in zip(self.question.rehearsals()[len(known) :], plan.migrations[len(known) :], strict=True):
-                rehearsal = _skipped(migration) if migration.path in run_already else next(new)
+            for step, rehearsal in zip(self.question.rehearsals()[len(known) :], self._all(new, run_already, known), strict=True):
                 rehearsals.append(rehearsal if settings.show_row_data else _without_row_data(rehearsal))
-                if rehearsal.outcome is not Outcome.SKIPPED or migration.path in run_already:
+                if rehearsal.outcome is not Outcome.SKIPPED or rehearsal.path in run_already:
                     head = self.question.pull.head_sha if self.question.pull else None
                     self.run.record(step, to_plain(_Known(rehearsals[-1], head, _iso(datetime.now(UTC)))))
-            assert next(new, None) is None  # noqa: S101  which ends its sessions
         return ground, rehearsals
+
+    def _all(self, new: Iterator[Rehearsal], run_already: Set[str], known: Sequence[_Known]) -> Iterator[Rehearsal]:
+        """The new rehearsals, and in their places what was run already, which is none."""
+        for migration in self.question.plan.migrations[len(known) :]:
+            yield _skipped(migration) if migration.path in run_already else next(new)
+        yield from new  # nothing, and its sessions are ended
 
 
 def _may_create(server: Server, settings: Settings) -> frozenset[str]:
@@ -429,7 +433,8 @@ def _what_base_gave(plan: Plan) -> str:
 
 
 def _replay(server: Server, plan: Plan, settings: Settings, progress: Progress, role: str) -> None:
-    limits, book = Limits(settings.time_limit_s, guard=Guard(server.end_session, server.room_bytes)), book_of(plan)
+    limits = Limits(settings.time_limit_s, guard=Guard(server.end_session, server.room_bytes))
+    book = book_of(plan, limits.guard)
     session = Session(lambda: server.connect(SEED, user=role))
     if book.to_make:
         with server.connect(SEED, user=role) as connection:
@@ -474,14 +479,15 @@ def rehearse_all(
         ExitStack() as stack,
     ):
         snapshot = take_snapshot(*lookout.two())
-        shadow = stack.enter_context(Shadow(migrations, provider, limits, progress, seed_bytes=snapshot.disk_bytes))
+        clerk = Clerk(to_enter(migrations), limits.guard)
+        shadow = stack.enter_context(Shadow(migrations, provider, limits, progress, seed_bytes=snapshot.disk_bytes, clerk=clerk))
         ledger = Ledger(snapshot, provider.open_seed, limits.counting)
         further = Further(provider, clone, shadow, progress, trials=settings.way_back)
         if known:
             with progress.step(f"apply {count(len(known), 'migration')} rehearsed before"):
                 before = migrations[: len(known)]
                 with _explained(before[-1].path):
-                    snapshot = catch_up(before, session.for_file, lookout, snapshot, ledger, limits)
+                    snapshot = catch_up(before, session.for_file, lookout, snapshot, ledger, limits, clerk.enter)
         for number, migration in enumerate(migrations[len(known) :], start=len(known)):
             if failed:
                 yield _skipped(migration)
@@ -495,6 +501,9 @@ def rehearse_all(
                 if rehearsal.outcome is Outcome.APPLIED:
                     done = Done(number, migration, rehearsal, earlier, snapshot, held, ledger, lookout.read)
                     rehearsal = further.look_into(done)
+                if rehearsal.outcome is Outcome.APPLIED and migration.path in clerk.paths:
+                    clerk.enter(connection, migration, rehearsal.duration_ms)
+                    snapshot = look_again(lookout, snapshot, ledger, limits)
             _refuse_what_our_machine_could_not(rehearsal)
             failed = rehearsal.outcome is Outcome.FAILED
             yield rehearsal

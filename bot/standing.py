@@ -6,6 +6,7 @@ The table is written behind each file that is run, in a transaction of its own; 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import psycopg
@@ -20,6 +21,7 @@ from bot.layouts import named
 from bot.model import CaughtUp, Migration, Plan, Recorded, SqlError, Standing
 from bot.postgres import history as history_table
 from bot.postgres.embedded import Server
+from bot.postgres.guard import Guard
 from bot.postgres.history import Found
 from bot.progress import Progress
 from bot.words import count
@@ -31,6 +33,7 @@ _MOST_AT_HAND = 1000  # files whose checksums are compared; each costs a process
 class Book:
     """The history tables of a database, as far as they are to be written. `made`: they are made where they are missing."""
 
+    guard: Guard
     found: dict[str, Found] = field(default_factory=dict)
     to_make: tuple[str, ...] = ()
 
@@ -46,12 +49,30 @@ class Book:
         """Writes that a migration was run."""
         table, found = named(migration.layout).history, self.found.get(migration.layout)
         if table and found:
-            history_table.write(connection, found, table, migration, ms)
+            history_table.write(connection, found, table, migration, ms, self.guard)
 
 
-def book_of(plan: Plan) -> Book:
+def book_of(plan: Plan, guard: Guard) -> Book:
     """For a seed that the base's migrations make: only tables that one of the migrations names are made."""
-    return Book(to_make=history.named_tables(plan))
+    return Book(guard, to_make=history.named_tables(plan))
+
+
+@dataclass(frozen=True, slots=True)
+class Clerk:
+    """Enters rehearsed migrations into their tool's table, on the connection that ran them: those of `paths`, as a later one
+    depends on it.
+    """
+
+    paths: frozenset[str] = frozenset()
+    guard: Guard = Guard()  # noqa: RUF009  frozen
+
+    def enter(self, connection: psycopg.Connection, migration: Migration, ms: float = 0.0) -> None:
+        """Writes that a migration was run, if it is one of those."""
+        table = named(migration.layout).history if migration.path in self.paths else None
+        with suppress(psycopg.Error):  # what the migration has done to the session may keep us from it
+            if table and (found := history_table.find(connection, table)):
+                history_table.write(connection, found, table, migration, ms, self.guard)
+                connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
 
 
 def bring_up(server: Server, plan: Plan, role: str, limits: Limits, progress: Progress) -> tuple[Past, list[str]]:
@@ -59,13 +80,13 @@ def bring_up(server: Server, plan: Plan, role: str, limits: Limits, progress: Pr
 
     Raises SeedError if a migration of the base branch fails.
     """
-    recorded, found, strange = _read(server, plan, role)
+    recorded, found, strange = _read(server, plan, role, limits.guard)
     notes = history.unknown(plan, recorded, strange)
     if not recorded:
         return NO_PAST, notes
     compared, left_out = _compared(plan, recorded)
     pending = history.pending(plan, recorded, history.changed(compared, recorded))
-    caught_up, not_run = _catch_up(server, plan, pending, role, limits, progress, Book(found))
+    caught_up, not_run = _catch_up(server, plan, pending, role, limits, progress, Book(limits.guard, found))
     problems = (*history.unfinished(plan, recorded), *history.differing(compared, recorded))
     notes += history.not_known_here(plan, recorded) + history.skipped_notes(not_run)
     if left_out:
@@ -74,7 +95,7 @@ def bring_up(server: Server, plan: Plan, role: str, limits: Limits, progress: Pr
     return Past(kept, tuple(caught_up), problems), notes
 
 
-def _read(server: Server, plan: Plan, role: str) -> tuple[dict[str, Recorded], dict[str, Found], dict[str, str]]:
+def _read(server: Server, plan: Plan, role: str, guard: Guard) -> tuple[dict[str, Recorded], dict[str, Found], dict[str, str]]:
     """What the seed's tables say, where they are, and those that are of another history; by layout."""
     recorded: dict[str, Recorded] = {}
     found: dict[str, Found] = {}
@@ -85,7 +106,7 @@ def _read(server: Server, plan: Plan, role: str) -> tuple[dict[str, Recorded], d
         if place is None:
             continue
         with reader(server, SEED, role) as connection:
-            rows = history_table.read(connection, place, table)
+            rows = history_table.read(connection, place, table, guard)
         if not rows:
             continue
         said = replace(table.reading(rows), table=str(place))

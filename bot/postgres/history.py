@@ -17,6 +17,7 @@ from psycopg import sql
 
 from bot.layouts.base import HistoryTable, Row
 from bot.model import Migration
+from bot.postgres.guard import Guard
 from bot.postgres.reading import Patience, reading
 from bot.sql import split
 
@@ -68,7 +69,7 @@ def find(observer: psycopg.Connection, table: HistoryTable) -> Found | None:
     return Found(rows[0][0], rows[0][1]) if set(columns) <= set(rows[0][2] or ()) else None
 
 
-def read(reader: psycopg.Connection, found: Found, table: HistoryTable) -> list[Row] | None:
+def read(reader: psycopg.Connection, found: Found, table: HistoryTable, guard: Guard) -> list[Row] | None:
     """The rows of a history table as text, over a connection as the migrations' role; None if they can't be had, are none or too
     many.
     """
@@ -79,7 +80,7 @@ def read(reader: psycopg.Connection, found: Found, table: HistoryTable) -> list[
     )
     question = sql.SQL("SELECT {} FROM ONLY {} LIMIT {}").format(values, found.quoted, sql.Literal(_MOST_ROWS + 1))
     try:
-        with reading(reader, Patience(_PATIENCE_MS)):
+        with reading(reader, Patience(_PATIENCE_MS, guard)):
             rows = reader.execute(question).fetchall()
     except psycopg.Error:
         return None
@@ -103,12 +104,14 @@ def create(connection: psycopg.Connection, table: HistoryTable) -> Found | None:
     return found
 
 
-def write(connection: psycopg.Connection, found: Found, table: HistoryTable, migration: Migration, ms: float) -> bool:
-    """Writes what the tool writes once it has run a migration, in one transaction; whether it could be written: the table may
-    be of another version of the tool.
+def write(
+    connection: psycopg.Connection, found: Found, table: HistoryTable, migration: Migration, ms: float, guard: Guard
+) -> None:
+    """Writes what the tool writes once it has run a migration, in one transaction. What the table does not take is left out: it
+    may be of another version of the tool.
     """
     if not (table.write and migration.recorded):
-        return False
+        return
     path = PurePosixPath(migration.path)
     title = re.sub(r"(?:\.up)?\.sql$", "", path.name).partition("_")[2]
     values = {
@@ -123,9 +126,6 @@ def write(connection: psycopg.Connection, found: Found, table: HistoryTable, mig
         "ms": int(ms),
         "statements": len(split(migration.text).statements),
     }
-    with suppress(psycopg.Error), connection.transaction():
-        connection.execute(f"SET LOCAL statement_timeout = {_PATIENCE_MS}".encode())
+    with suppress(psycopg.Error), guard.watching(connection, _PATIENCE_MS / 1000), connection.transaction():
         for statement in table.write:
             connection.execute(sql.SQL(statement).format(table=found.quoted), values)
-        return True
-    return False

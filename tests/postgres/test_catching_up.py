@@ -267,7 +267,9 @@ class Rehearsals:
         path.write_bytes(out)
         return str(path)
 
-    def of(self, dump: str, base: Mapping[str, str], new: Mapping[str, str], layout: str | None = None) -> Report:
+    def of(
+        self, dump: str, base: Mapping[str, str], new: Mapping[str, str], layout: str | None = None, *, way_back: bool = False
+    ) -> Report:
         """The report about files that are new on top of a base branch's."""
         files = {**base, **new}
         plan = plan_changes(
@@ -278,7 +280,7 @@ class Rehearsals:
             layout=layout,
             with_base=False,
         )
-        settings = Settings(seed=dump, postgres_bin=POSTGRES_BIN, way_back=False)
+        settings = Settings(seed=dump, postgres_bin=POSTGRES_BIN, way_back=way_back)
         return rehearse_plan(plan, settings, Progress(quiet=True))
 
 
@@ -446,6 +448,21 @@ def test_nothing_is_said_where_the_base_has_no_migration(production: Rehearsals)
     report = production.of(production.dump(A), {}, THIRD)
 
     assert [note for note in report.notes if "schema_migrations" in note] == []
+
+
+def test_a_rehearsed_migration_is_recorded_where_a_later_one_depends_on_it(production: Rehearsals) -> None:
+    dump = production.dump(f"{A}{B}{MIGRATE}INSERT INTO schema_migrations VALUES (2, false);")
+    names_it = expect("SELECT version = 3 FROM schema_migrations") + "ALTER TABLE schema_migrations ADD note text;\n"
+    down = {"m/4_d.down.sql": "ALTER TABLE schema_migrations DROP note;\n"}
+
+    report = production.of(dump, GO, THIRD | {"m/4_d.up.sql": names_it} | down, way_back=True)
+
+    third, fourth = report.migrations
+    assert [e.passed for e in fourth.expectations] == [True]
+    assert fourth.down is not None
+    assert (fourth.down.outcome, fourth.down.restored, fourth.down.rows_lost) == (Outcome.APPLIED, True, 0)
+    assert [change.name for change in third.tables] == ["public.c"]
+    assert [(change.name, change.inserted) for change in fourth.tables] in ([], [("public.schema_migrations", 0)])
 
 
 def test_a_table_that_a_migration_names_is_there_without_a_dump_too() -> None:
