@@ -16,6 +16,7 @@ from bot.model import CaughtUp, HistoryProblem, Migration, Plan, Recorded, Sever
 from bot.words import count
 from bot.words import name as quoted
 
+_TOLD = 5  # migrations that are told one by one
 _NAMED = 3  # versions that are named in a note; the rest is counted
 _LONGEST = 100  # characters of one
 MOST_COMPARED = 50  # files that are fetched to be compared with their checksums
@@ -23,7 +24,9 @@ MOST_COMPARED = 50  # files that are fetched to be compared with their checksums
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What a seed had run, by layout, and what came of it before anything was rehearsed."""
+    """What a seed had run, by layout, and what came of it before anything was rehearsed: decided by the seed and by what stands,
+    whatever the new migrations are. What it means for these is asked of it each time.
+    """
 
     recorded: Mapping[str, Recorded]
     caught_up: tuple[CaughtUp, ...] = ()
@@ -62,12 +65,11 @@ def _names(table: HistoryTable, migration: Migration) -> bool:
 
 
 def is_of(recorded: Recorded, plan: Plan, layout: str) -> bool:
-    """Whether a table's rows are about this history: it is not if they know none of what the base branch has."""
-    table = named(layout).history
+    """Whether a table's rows are about this history: they are not if they know none of what the base branch has."""
+    table, standing = named(layout).history, [one for one in plan.standing if one.layout == layout and one.recorded]
     if table is None:
         return False
-    ours = [known for known in _all(plan) if known.layout == layout and known.recorded]
-    return any(table.has(recorded, one.recorded) or one.recorded in recorded.broken for one in ours)
+    return not standing or any(table.has(recorded, one.recorded) or one.recorded in recorded.broken for one in standing)
 
 
 def pending(plan: Plan, recorded: Mapping[str, Recorded], changed: Set[str] = frozenset()) -> list[Standing]:
@@ -93,6 +95,16 @@ def already_run(plan: Plan, past: Past) -> dict[str, HistoryProblem]:
         if recorded and migration.recorded and not migration.repeatable and _is_done(migration, past.recorded):
             found[migration.path] = HistoryProblem(migration.path, _why_not_run(migration, recorded))
     return found
+
+
+def not_run(plan: Plan, past: Past) -> Iterator[HistoryProblem]:
+    """The same as is said of them: of a whole folder that is rehearsed on a dump that has most of it, the first ones."""
+    problems = [*already_run(plan, past).values()]
+    yield from problems[:_TOLD]
+    if more := problems[_TOLD:]:
+        yield HistoryProblem(
+            more[0].path, f"and {len(more) - 1} more would not be run by their tool either: they are not rehearsed"
+        )
 
 
 def _why_not_run(migration: Migration, recorded: Recorded) -> str:

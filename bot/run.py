@@ -23,7 +23,7 @@ from bot.errors import CloneError, RehearsalError, SeedError
 from bot.extensions import CONNECTING, HARMLESS, created_in
 from bot.further import Further
 from bot.held import scratch_folder
-from bot.history import NO_PAST, Past, already_run, to_enter
+from bot.history import NO_PAST, Past, already_run, not_known_here, not_run, to_enter, unfinished
 from bot.journal.runs import Journal, NoJournal, Steps
 from bot.journal.steps import Recorded
 from bot.model import (
@@ -233,7 +233,8 @@ class _Answer:
         else:
             rehearsals = [*(k.rehearsal for k in known), *map(_skipped, plan.migrations[len(known) :])]
         clone, past, other = ground.clone, ground.past, self.effects.elsewhere(plan)
-        problems = (*plan.problems, *past.problems, *already_run(plan, past).values(), *other.problems)
+        seed = (*past.problems, *unfinished(plan, past.recorded), *not_run(plan, past))
+        problems = (*plan.problems, *seed, *other.problems)
         findings = judge(rehearsals, plan.migrations, problems, self._policy(clone))
         return Report(
             verdict=conclude(findings, self.settings.fail_on),
@@ -241,7 +242,13 @@ class _Answer:
             clone=clone,
             migrations=tuple(rehearsals),
             findings=findings,
-            notes=(*ground.notes, f"Layout {plan.reason}.", *other.notes, *self._what_was_known(known)),
+            notes=(
+                *ground.notes,
+                *not_known_here(plan, past.recorded),
+                f"Layout {plan.reason}.",
+                *other.notes,
+                *self._what_was_known(known),
+            ),
             total_ms=round((time.monotonic() - began) * 1000, 3),
             caught_up=past.caught_up,
         )

@@ -87,8 +87,8 @@ def bring_up(server: Server, plan: Plan, role: str, limits: Limits, progress: Pr
     compared, left_out = _compared(plan, recorded)
     pending = history.pending(plan, recorded, history.changed(compared, recorded))
     caught_up, not_run = _catch_up(server, plan, pending, role, limits, progress, Book(limits.guard, found))
-    problems = (*history.unfinished(plan, recorded), *history.differing(compared, recorded))
-    notes += history.not_known_here(plan, recorded) + history.skipped_notes(not_run)
+    problems = tuple(history.differing(compared, recorded))
+    notes += history.skipped_notes(not_run)
     if left_out:
         notes.append(f"Of {count(left_out, 'older migration')} the text was not compared with the checksum in the seed.")
     kept = {layout: replace(one, checksums={}) for layout, one in recorded.items()}

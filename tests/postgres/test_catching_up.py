@@ -13,6 +13,7 @@ from psycopg import sql
 
 from bot.discovery import plan_changes
 from bot.errors import SeedError
+from bot.layouts import LAYOUTS
 from bot.model import FileChange, FileStatus, Outcome, Report, Severity
 from bot.postgres.embedded import MAKER, Server
 from bot.postgres.roles import may_make_seeds
@@ -287,6 +288,10 @@ class Rehearsals:
 @pytest.fixture
 def production(server: Server, tmp_path: Path) -> Rehearsals:
     return Rehearsals(server, tmp_path)
+
+
+def test_there_is_a_case_for_each_tool_that_keeps_a_history() -> None:
+    assert sorted(case.layout for case in CASES) == sorted(one.name for one in LAYOUTS if one.history and not one.refused)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.layout)

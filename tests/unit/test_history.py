@@ -132,12 +132,13 @@ def test_what_the_seed_lacks(plan: Plan, recorded: Recorded, paths: list[str]) -
 
 
 # what a table says -> whether it is about the base branch's migrations
-OURS = [(AT_2, True), (Recorded(("77",)), False), (Recorded(broken=("3",)), True), (Recorded(("9",)), True), (Recorded(), False)]
+OURS = [(AT_2, True), (Recorded(("77",)), False), (Recorded(broken=("3",)), True), (Recorded(("9",)), False), (Recorded(), False)]
 
 
 @pytest.mark.parametrize(("recorded", "ours"), OURS)
 def test_a_table_that_knows_none_of_ours_is_anothers(recorded: Recorded, ours: bool) -> None:
     assert history.is_of(recorded, PLAN, "golang-migrate") is ours
+    assert history.is_of(recorded, Plan((NEW,)), "golang-migrate")  # the base branch has none that it could know
 
 
 def test_a_new_migration_that_was_run_or_never_would_be() -> None:
@@ -156,6 +157,15 @@ def test_a_new_migration_that_was_run_or_never_would_be() -> None:
         },
         {NEW.path: HistoryProblem(NEW.path, f"would never be run by {table} is at `12` already: it is not rehearsed")},
     ]
+
+
+def test_of_a_folder_that_the_seed_has_the_first_are_told() -> None:
+    plan = Plan(tuple(Migration(f"m/{n}.up.sql", str(n), "golang-migrate", "", recorded=str(n)) for n in range(1, 21)))
+
+    told = list(history.not_run(plan, Past({"golang-migrate": Recorded(("17",), "17", table="x")})))
+
+    assert [p.path for p in told] == [f"m/{n}.up.sql" for n in range(1, 7)]
+    assert told[-1].message == "and 11 more would not be run by their tool either: they are not rehearsed"
 
 
 def test_versions_that_only_the_seed_has_are_named_as_anybodys_text() -> None:
