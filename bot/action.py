@@ -119,7 +119,7 @@ def _plan(pull: PullRequest, settings: ActionSettings, github: GitHub) -> Plan:
         folders=settings.settings.migrations,
         with_base=settings.settings.seed is None,
     )
-    return replace(plan, sources=plan.sources and replace(plan.sources, at_hand=github.at_hand(pull.base_sha)))
+    return replace(plan, base_files=plan.base_files and replace(plan.base_files, at_hand=github.at_hand(pull.base_sha)))
 
 
 def _completed(pull: PullRequest, github: GitHub) -> PullRequest:

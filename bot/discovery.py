@@ -15,7 +15,7 @@ from bot.errors import MigrationFileError
 from bot.layouts import LAYOUTS, Layout, Name, Part, detect, named, with_folders
 from bot.layouts.base import again, grandparent, is_expectation, number
 from bot.layouts.plain import PLAIN
-from bot.model import FileChange, FileStatus, HistoryProblem, Migration, Plan, Severity, Sources, Standing
+from bot.model import FileChange, FileStatus, HistoryProblem, Migration, Plan, Severity, BaseFiles, Standing
 from bot.sql import BOM, split
 from bot.words import name as quoted
 from bot.words import size
@@ -102,7 +102,7 @@ def plan_files(paths: Sequence[str], siblings: Sequence[str], read: Read, layout
     reason = _reason(chosen, len(migrations))
     if not with_base:
         standing = _standing(names.versions(others), chosen.layout, names, tree, due={*before})
-        return Plan(migrations, (), (), reason, standing=standing, sources=_sources(chosen.layout, names, tree))
+        return Plan(migrations, (), (), reason, standing=standing, base_files=_base_files(chosen.layout, names, tree))
     base = tuple(_to_run(path, chosen.layout, names, tree) for path in names.ordered(before))
     return Plan(migrations, base, (), reason)
 
@@ -133,14 +133,14 @@ def plan_changes(
     if not chosen:
         return Plan((), reason="no changed file is a migration")
     plans = [_plan_of(one, near, head, base, with_base=with_base) for one in chosen]
-    of = {one.path: plan.sources for plan in plans if plan.sources for one in plan.standing}
+    of = {one.path: plan.base_files for plan in plans if plan.base_files for one in plan.standing}
     return Plan(
         tuple(migration for plan in plans for migration in plan.migrations),
         tuple(migration for plan in plans for migration in plan.base),
         tuple(problem for plan in plans for problem in plan.problems),
         "; ".join(plan.reason for plan in plans),
         standing=tuple(one for plan in plans for one in plan.standing),
-        sources=Sources(lambda path: of[path].migration(path), read_base, read_base),
+        base_files=BaseFiles(lambda path: of[path].migration(path), read_base, read_base),
     )
 
 
@@ -181,7 +181,7 @@ def _plan_of(chosen: _Chosen, near: Sequence[FileChange], head: _Tree, base: _Tr
     reason = _reason(chosen, len(migrations))
     if not with_base:
         known = _standing(standing, layout, before, base)
-        return Plan(migrations, (), tuple(problems), reason, standing=known, sources=_sources(layout, before, base))
+        return Plan(migrations, (), tuple(problems), reason, standing=known, base_files=_base_files(layout, before, base))
     replayed = [path for path in before.ordered(standing) if not _skipped(path, layout, base)]
     return Plan(migrations, tuple(_to_run(path, layout, before, base) for path in replayed), tuple(problems), reason)
 
@@ -205,11 +205,11 @@ def _standing(
     )
 
 
-def _sources(layout: Layout, names: _Names, tree: _Tree) -> Sources:
+def _base_files(layout: Layout, names: _Names, tree: _Tree) -> BaseFiles:
     def migration(path: str) -> Migration | None:
         return None if _skipped(path, layout, tree) else _to_run(path, layout, names, tree)
 
-    return Sources(migration, tree.read, tree.read)
+    return BaseFiles(migration, tree.read, tree.read)
 
 
 def _to_run(path: str, layout: Layout, names: _Names, tree: _Tree) -> Migration:

@@ -120,7 +120,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class BaseFiles:
     """How to read what stands. `migration`: as it would be run, None where its tool skips it; `at_hand`: a file's bytes if they
     are here, `fetched`: wherever they are.
     """
@@ -147,7 +147,7 @@ class Recorded:
 class Plan:
     """What will be rehearsed, in order; `base` is what stands before it, oldest first. `reviewed`: the base branch has it; else
     it lies about on the disk, and may be of whoever wrote the rest. Where a seed is given `standing` takes the place of `base`:
-    nobody knows yet which of it is to be run, and `sources` reads what is.
+    nobody knows yet which of it is to be run, and `base_files` reads what is.
     """
 
     migrations: tuple[Migration, ...]
@@ -156,7 +156,7 @@ class Plan:
     reason: str = ""  # why this layout
     reviewed: bool = True
     standing: tuple[Standing, ...] = ()
-    sources: Sources | None = field(default=None, compare=False, repr=False)
+    base_files: BaseFiles | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

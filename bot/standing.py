@@ -121,12 +121,12 @@ def _compared(plan: Plan, recorded: Mapping[str, Recorded]) -> tuple[list[tuple[
     """Standing migrations with their texts, as far as they are here or few; and how many were left out."""
     wanted, fetched = history.to_compare(plan, recorded), 0
     compared: list[tuple[Standing, bytes]] = []
-    for one in wanted[:_MOST_AT_HAND] if plan.sources else ():
-        assert plan.sources is not None  # noqa: S101  just looked
+    for one in wanted[:_MOST_AT_HAND] if plan.base_files else ():
+        assert plan.base_files is not None  # noqa: S101  just looked
         try:
-            content = plan.sources.at_hand(one.path)
+            content = plan.base_files.at_hand(one.path)
             if content is None and fetched < history.MOST_COMPARED:
-                content, fetched = plan.sources.fetched(one.path), fetched + 1
+                content, fetched = plan.base_files.fetched(one.path), fetched + 1
         except RehearsalError:  # to compare is not worth a rehearsal
             break
         if content is not None:
@@ -139,8 +139,8 @@ def _catch_up(
 ) -> tuple[list[CaughtUp], list[Standing]]:
     """Runs what the seed lacks, in order; gives what was run, and what can't be run here."""
     programs = [one for one in pending if not one.sql]
-    sources = plan.sources
-    found = [sources.migration(one.path) for one in pending if one.sql] if sources else []
+    files = plan.base_files
+    found = [files.migration(one.path) for one in pending if one.sql] if files else []
     migrations = [migration for migration in found if migration]
     if not migrations:
         return [], programs
