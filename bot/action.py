@@ -110,9 +110,9 @@ def _plan(pull: PullRequest, settings: ActionSettings, github: GitHub) -> Plan:
     changes = github.changes(pull)
     if not any(may_be_migration(change) for change in changes):
         return Plan((), reason="no SQL file was changed")
-    return plan_changes(
+    plan = plan_changes(
         changes,
-        list(github.files(pull.base_sha)),
+        github.files(pull.base_sha),
         github.reader(pull.head_sha),
         github.reader(pull.base_sha),
         layout=settings.settings.layout,
@@ -120,6 +120,7 @@ def _plan(pull: PullRequest, settings: ActionSettings, github: GitHub) -> Plan:
         with_base=settings.settings.seed is None,
         known=Known(settings.settings.placeholders),
     )
+    return replace(plan, base_files=plan.base_files and replace(plan.base_files, at_hand=github.at_hand(pull.base_sha)))
 
 
 def _completed(pull: PullRequest, github: GitHub) -> PullRequest:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TextIO
 
 from bot import report as rendering
+from bot.discovery import with_same_version
 from bot.errors import GitHubError, UsageError
 from bot.github_client import GitHub, Refused, Status
 from bot.journal.runs import Steps, Unjournaled
 from bot.journal.steps import Step
-from bot.model import Finding, PullRequest, Report, Severity, Verdict
+from bot.model import Elsewhere, Finding, Plan, PullRequest, Report, Severity, Verdict
 from bot.report import MARKER, counts
 from bot.settings import ActionSettings
 from bot.words import one_line
@@ -39,6 +40,18 @@ class Delivery:
         with suppress(Refused):  # said when the report is delivered
             self._pending = True
             self._set_status(run, step_id, "status pending", self._status("pending", "Rehearsing the migrations …"))
+
+    def elsewhere(self, plan: Plan) -> Elsewhere:
+        """The other open pull requests that bring the same versions: of two, the one that is merged second is late, or never run.
+        Of a merge queue entry its own files tell: it holds those before it.
+        """
+        if self._pull.number is None or not self._pull.base_ref:
+            return Elsewhere()
+        try:
+            others = self._github.other_changes(self._pull)
+        except GitHubError as error:
+            return Elsewhere(notes=(f"Whether another open pull request brings the same versions is not known: {error.what}",))
+        return Elsewhere(tuple(with_same_version(plan, others)))
 
     def cancelled(self) -> None:
         """Ends the status of a run that is being stopped, if this process left it pending. The runner gives us a few seconds, too

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from itertools import pairwise, product
 from pathlib import PurePosixPath
 from typing import Any
 
 from bot.errors import MigrationFileError
 from bot.layouts import LAYOUTS, Layout, Name, Part, detect, named, with_folders
-from bot.layouts.base import grandparent, is_expectation
+from bot.layouts.base import again, grandparent, is_expectation, number
 from bot.layouts.filling import Filling, Unfilled
 from bot.layouts.plain import PLAIN
-from bot.model import FileChange, FileStatus, HistoryProblem, Migration, Plan
+from bot.model import BaseFiles, FileChange, FileStatus, HistoryProblem, Migration, Plan, Severity, Standing
 from bot.psql_files import Expanded, expand
 from bot.sources import joined
 from bot.sql import BOM, leaves_open, split
@@ -31,13 +33,15 @@ _FOLDER = re.compile(r"migrat|schema|deploy|upgrade|changes|versions|^db$|^sql$|
 # What tools write beside migrations and never run.
 _WRITTEN = ("schema.sql", "structure.sql")
 _ONE_EACH = ("migration.sql", "up.sql")  # in a folder for each migration
+_NUMBERED_SINCE = 3  # so many numbers without a hole are no chance
+_MOST_MISSING = 100  # a date after small numbers leaves out millions, and is no mistake
 _TEXTS_READ = 2  # of the base's files, where names alone do not tell the tool
 
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
     """All files at one commit, how to read them, and what is put into them. `top`: of the repository. `include`: gives what a
-    migration names, or None, where that may be another file than those known.
+    migration names, or None, where that may be another file than those known. `blobs`: what git calls the content of some.
     """
 
     paths: Set[str]
@@ -45,11 +49,16 @@ class _Tree:
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     top: str = ""
     include: Include | None = None
+    blobs: Mapping[str, str] = field(default_factory=dict)
 
     def included(self, path: str) -> bytes | None:
         if self.include:
             return self.include(path)
         return self.read(path) if path in self.paths else None
+
+    def content(self, path: str) -> str:
+        """A name of a file's content, which another content has not."""
+        return self.blobs.get(path) or f"sha256:{hashlib.sha256(self.read(path)).hexdigest()}"
 
 
 @dataclass(slots=True)
@@ -75,7 +84,15 @@ class _Names:
     def ordered(self, paths: Iterable[str]) -> list[str]:
         """Those that the tool runs, as it runs them."""
         runs = {path for path in paths if path in self.of and self.of[path].part in (Part.UP, Part.REPEATABLE)}
-        return sorted(runs, key=lambda path: (self.of[path].order, path))
+        return self._sorted(runs)
+
+    def versions(self, paths: Iterable[str]) -> list[str]:
+        """Those that may stand in the tool's history table: programs and baselines, too."""
+        parts = (Part.UP, Part.REPEATABLE, Part.CODE, Part.BASELINE)
+        return self._sorted({path for path in paths if path in self.of and self.of[path].part in parts})
+
+    def _sorted(self, paths: Iterable[str]) -> list[str]:
+        return sorted(paths, key=lambda path: (self.of[path].order, path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +123,7 @@ def plan_files(
     """FILEs named on a command line, rehearsed in the order given.
 
     `siblings`: every file of their folders; those that the layout puts before the first FILE become the plan's base, unless
-    `with_base` is false: on a dump they are not replayed, and what is wrong in an old file is no matter then.
+    `with_base` is false: a dump has what they did, or some of it, and what is wrong in an old file is no matter then.
     Raises MigrationFileError for a file that can't be read as text, UsageError for an unknown layout.
     """
     tree = _Tree({*paths, *siblings}, read, known.placeholders, known.top, known.include)
@@ -116,27 +133,23 @@ def plan_files(
     chosen.roots |= {chosen.layout.root(PurePosixPath(path)) for path in paths}
     _refuse_code(chosen.layout, paths)
     names = _names(chosen, tree)
-    each = [_expecting(_migration(path, chosen.layout, names, tree), chosen.layout, tree) for path in paths]
+    each = [_expecting(_to_run(path, chosen.layout, names, tree), chosen.layout, tree) for path in paths]
     migrations = _in_groups(each, chosen.layout)
-    first = names.of.get(paths[0])
-    root = chosen.layout.root(PurePosixPath(paths[0]))
-    before = [
-        path
-        for path in names.ordered(siblings)
-        if with_base
-        and first
-        and path not in texts
-        and chosen.layout.root(PurePosixPath(path)) == root
-        and names.of[path].order < first.order
-    ]
+    first, root = names.of.get(paths[0]), chosen.layout.root(PurePosixPath(paths[0]))
+    others = [path for path in siblings if first and path not in texts and chosen.layout.root(PurePosixPath(path)) == root]
+    before = [path for path in names.versions(others) if first and names.of[path].order < first.order]
+    reason = _reason(chosen, migrations)
     earlier = replace(tree, include=known.include_base)
-    base = tuple(_migration(path, chosen.layout, names, earlier) for path in before)
-    return Plan(migrations, base, (), _reason(chosen, migrations))
+    if not with_base:
+        standing = _standing(names.versions(others), chosen.layout, names, earlier, due={*before})
+        return Plan(migrations, (), (), reason, standing=standing, base_files=_base_files(chosen.layout, names, earlier))
+    base = tuple(_to_run(path, chosen.layout, names, earlier) for path in names.ordered(before))
+    return Plan(migrations, base, (), reason)
 
 
 def plan_changes(  # noqa: PLR0913  what there is, and what was said of it
     changes: Sequence[FileChange],
-    base_paths: Sequence[str],
+    base_paths: Mapping[str, str] | Sequence[str],
     read: Read,
     read_base: Read,
     *,
@@ -147,25 +160,29 @@ def plan_changes(  # noqa: PLR0913  what there is, and what was said of it
 ) -> Plan:
     """The new migrations among a pull request's changed files.
 
-    `read` gives a file at the pull request's head, `read_base` at its base, where `base_paths` are all the files. `layout`
-    and `folders` (folders or globs) win over what the files tell; `with_base` as for `plan_files`. Raises as `plan_files`.
+    `read` gives a file at the pull request's head, `read_base` at its base, where `base_paths` are all the files, with git's
+    names of their contents where they are known. `layout` and `folders` (folders or globs) win over what the files tell;
+    `with_base` as for `plan_files`. Raises as `plan_files`.
     """
     changed = {c.path for c in changes}
     there = {c.path for c in changes if c.status is not FileStatus.REMOVED}
     at_head = {*base_paths} - {c.old_path for c in changes} - changed | there
-    filled = (known.placeholders, known.top)
+    filled, blobs = (known.placeholders, known.top), base_paths if isinstance(base_paths, Mapping) else {}
     head = _Tree(at_head, lambda path: (read if path in changed else read_base)(path), *filled, known.include)
-    base = _Tree({*base_paths}, read_base, *filled, known.include_base)
+    base = _Tree({*base_paths}, read_base, *filled, known.include_base, blobs)
     near = [c for c in changes if may_be_migration(c) and _is_within(c.path, folders)]
     chosen = _chosen_for(near, head, base, layout, told=bool(layout or folders))
     if not chosen:
         return Plan((), reason="no changed file is a migration")
     plans = [_plan_of(one, near, head, base, with_base=with_base) for one in chosen]
+    of = {one.path: plan.base_files for plan in plans if plan.base_files for one in plan.standing}
     return Plan(
         tuple(migration for plan in plans for migration in plan.migrations),
         tuple(migration for plan in plans for migration in plan.base),
         tuple(problem for plan in plans for problem in plan.problems),
         "; ".join(plan.reason for plan in plans),
+        standing=tuple(one for plan in plans for one in plan.standing),
+        base_files=BaseFiles(lambda path: of[path].migration(path), read_base, read_base),
     )
 
 
@@ -189,24 +206,77 @@ def _plan_of(chosen: _Chosen, near: Sequence[FileChange], head: _Tree, base: _Tr
     ups = names.ordered(new)
     skipped = {path: why for path in ups if (why := _skipped(path, layout, head))}
     ups = [path for path in ups if path not in skipped]
-    migrations = _in_groups([_expecting(_migration(path, layout, names, head), layout, head) for path in ups], layout)
+    migrations = _in_groups([_expecting(_to_run(path, layout, names, head), layout, head) for path in ups], layout)
     gone = {c.old_path for c in near if c.old_path}
-    old = [path for path in before.ordered(before.of) if path not in gone and path not in _added(near)]
-    again = {path for path in ups if names.of[path].part is Part.REPEATABLE}
-    standing = [path for path in old if with_base and ups and path not in again and not _skipped(path, layout, base)]
+    versions = [path for path in before.versions(before.of) if path not in gone and path not in _added(near)]
+    anew = {path for path in ups if names.of[path].part is Part.REPEATABLE}
+    standing = [path for path in versions if ups and path not in anew]
+    old = before.ordered(versions)
     problems = [
         *_changed_later(near, before, new, layout),
         *_never_run(chosen, near, new, names),
         *(HistoryProblem(path, f"{why}: it is not rehearsed") for path, why in skipped.items()),
         *_out_of_order(layout, ups, [path for path in old if path in names.of], names, head),
         *_with_one_version(layout, ups, names),
+        *_holes(layout, ups, versions, names),
     ]
-    return Plan(
-        migrations,
-        tuple(_migration(path, layout, before, base) for path in standing),
-        tuple(problems),
-        _reason(chosen, migrations),
+    reason = _reason(chosen, migrations)
+    if not with_base:
+        known = _standing(standing, layout, before, base)
+        return Plan(migrations, (), tuple(problems), reason, standing=known, base_files=_base_files(layout, before, base))
+    replayed = [path for path in before.ordered(standing) if not _skipped(path, layout, base)]
+    return Plan(migrations, tuple(_to_run(path, layout, before, base) for path in replayed), tuple(problems), reason)
+
+
+def _standing(
+    paths: Iterable[str], layout: Layout, names: _Names, tree: _Tree, due: Set[str] | None = None
+) -> tuple[Standing, ...]:
+    """Migrations that are there already, without their texts; those that are not `due` come after the new ones."""
+    return tuple(
+        Standing(
+            path,
+            names.of[path].version,
+            layout.name,
+            tree.content(path),
+            _recorded_as(path, layout, names),
+            repeatable=names.of[path].part is Part.REPEATABLE,
+            sql=names.of[path].part in (Part.UP, Part.REPEATABLE),
+            due=due is None or path in due,
+        )
+        for path in paths
     )
+
+
+def _base_files(layout: Layout, names: _Names, tree: _Tree) -> BaseFiles:
+    def migration(path: str) -> Migration | None:
+        return None if _skipped(path, layout, tree) else _to_run(path, layout, names, tree)
+
+    return BaseFiles(migration, tree.read, tree.read)
+
+
+def _to_run(path: str, layout: Layout, names: _Names, tree: _Tree) -> Migration:
+    """A migration with what its tool's history table would have of it."""
+    migration, name, table = _migration(path, layout, names, tree), names.of.get(path), layout.history
+    if not name or not table:
+        return migration
+    checksum = table.checksum(tree.read(path)) if table.checksum else None
+    recorded = _recorded_as(path, layout, names)
+    return replace(migration, recorded=recorded, repeatable=name.part is Part.REPEATABLE, checksum=checksum)
+
+
+def _recorded_as(path: str, layout: Layout, names: _Names) -> str:
+    """How its tool's history table has a migration. Of a change that was reworked it has each time."""
+    name, table = names.of[path], layout.history
+    if not table:
+        return ""
+    if table.by_stamp:
+        age = names.age[path]  # without an index the tool runs nothing, and there is no stamp
+        return str(int(age[1])) if len(age) == 2 else ""
+    own = layout.kept(name.version) or name.version
+    if own == name.version and not any(layout.kept(other.version) == own for other in names.of.values()):
+        return table.recorded(name)
+    times = [p for p, n in names.of.items() if n.part is Part.UP and (layout.kept(n.version) or n.version) == own]
+    return again(own, names.ordered(times).index(path) + 1)
 
 
 def _reason(chosen: _Chosen, migrations: Sequence[Migration]) -> str:
@@ -626,3 +696,58 @@ def _with_one_version(layout: Layout, ups: Sequence[str], names: _Names) -> Iter
         other = first.setdefault((layout.root(PurePosixPath(path)), name.identity), path)
         if other != path and path in mine:
             yield HistoryProblem(path, f"has the same version as {quoted(other)}: {layout.tool} {layout.twice}")
+
+
+def _holes(layout: Layout, ups: Sequence[str], versions: Sequence[str], names: _Names) -> Iterator[HistoryProblem]:
+    """Numbers that new migrations leave out where the base branch leaves out none: somebody may be about to bring them."""
+    if layout.index:
+        return
+    for root in sorted({layout.root(PurePosixPath(path)) for path in ups}):
+        old, new = _numbers(versions, root, layout), _numbers(ups, root, layout)
+        if len(old) < _NUMBERED_SINCE or min(old) > 1 or len(old) != max(old) - min(old) + 1:
+            continue
+        before = max(old)
+        there = sorted(_numbers(names.of, root, layout).keys() | old.keys())
+        for last, version in pairwise(n for n in there if n >= before):
+            if version in new and 1 < version - last <= _MOST_MISSING:
+                yield HistoryProblem(new[version], _hole(layout, last + 1, version - 1), Severity.NOTICE)
+
+
+def _hole(layout: Layout, first: int, last: int) -> str:
+    left = f"the number {first}" if first == last else f"the numbers {first} to {last}"
+    return f"leaves out {left}; of a file that brings {'it' if first == last else 'one'} later: {layout.late}"
+
+
+def _numbers(paths: Iterable[str], root: PurePosixPath, layout: Layout) -> dict[int, str]:
+    """Those of a folder whose version is a single number, by that."""
+    inside = [path for path in paths if layout.root(PurePosixPath(path)) == root]
+    return {found: path for path in inside if (found := _number(path, layout)) is not None}
+
+
+def _number(path: str, layout: Layout) -> int | None:
+    """The number that a version is, where it is a single one."""
+    name = layout.parse(PurePosixPath(path))
+    if not name or name.part not in (Part.UP, Part.CODE):
+        return None
+    key = name.key[0] if isinstance(name.key, tuple) and len(name.key) == 1 else name.key
+    return key if isinstance(key, int) else number(name.version) if key is None else None
+
+
+def with_same_version(plan: Plan, others: Iterable[tuple[int, Sequence[FileChange]]]) -> Iterator[HistoryProblem]:
+    """New migrations with a version that another open pull request brings, too: `others` has its number and changed files. A file
+    of the same name is none: git knows of that.
+    """
+    mine: dict[tuple[str, PurePosixPath, object], str] = {}
+    for migration in plan.migrations:
+        layout, path = named(migration.layout), PurePosixPath(migration.path)
+        if parsed := layout.parse(path):
+            mine[layout.name, layout.root(path), parsed.identity] = migration.path
+    layouts = [named(layout) for layout in sorted({migration.layout for migration in plan.migrations})]
+    for pull, changes in others:
+        for other, layout in product(sorted(_added(changes)), layouts):
+            pure = PurePosixPath(other)
+            name = layout.parse(pure)
+            own = mine.get((layout.name, layout.root(pure), name.identity)) if name and name.part is Part.UP else None
+            if own and own != other:
+                why = f"{layout.tool} {layout.twice}"
+                yield HistoryProblem(own, f"has the same version as {quoted(other)} in the open pull request {pull}: {why}")

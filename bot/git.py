@@ -52,9 +52,10 @@ class Repository:
         """Not a submodule, nor a link, which may lead out of the repository."""
         return (self.top / path).is_file() and not (self.top / path).is_symlink()
 
-    def base_paths(self) -> list[str]:
-        """Every file at the base."""
-        return [path for path in _git(self.top, "ls-tree", "-r", "--name-only", "-z", self.base).split("\0") if path]
+    def base_paths(self) -> dict[str, str]:
+        """Every file at the base: path -> git's name of its content."""
+        entries = [entry.partition("\t") for entry in _git(self.top, "ls-tree", "-r", "-z", self.base).split("\0") if entry]
+        return {path: what.split(" ")[2] for what, _tab, path in entries}
 
     def read(self, path: str) -> bytes:
         """A file of the work tree."""

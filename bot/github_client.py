@@ -152,6 +152,32 @@ class GitHub:
 
         return read
 
+    def at_hand(self, commit: str) -> Callable[[str], bytes | None]:
+        """The same for what costs no request: what was read before, or the checkout has; else None."""
+
+        def read(path: str) -> bytes | None:
+            blob = self._trees.get(commit, {}).get(path)
+            if blob is None or blob in self._blobs:
+                return self._blobs.get(blob or "")
+            return _content_if_same(self._workspace, path, blob) if self._workspace else None
+
+        return read
+
+    def other_changes(self, pull: PullRequest, *, most: int = 30) -> list[tuple[int, list[FileChange]]]:
+        """The changed files of the other open pull requests with the same base that were changed last, by their numbers. It costs
+        a request for the listing and one for each, which tells its first hundred files.
+        """
+        with _explained("list the open pull requests"):
+            listed = self._repository.get_pulls(state="open", sort="updated", direction="desc", base=pull.base_ref).get_page(0)
+            others = [other for other in listed if other.number != pull.number][:most]
+            return [
+                (
+                    other.number,
+                    [FileChange(f.filename, _STATUS.get(f.status, FileStatus.MODIFIED)) for f in other.get_files().get_page(0)],
+                )
+                for other in others
+            ]
+
     def _blob(self, path: str, blob: str) -> bytes:
         """A file's content: from the checkout, if there is one and it holds just this content, else from GitHub."""
         if blob not in self._blobs:

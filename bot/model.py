@@ -5,7 +5,8 @@ Field names of everything under `Report` are the names of the JSON report (docs/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -96,6 +97,9 @@ class Migration:
     sources: tuple[Source, ...] = ()
     down_sources: tuple[Source, ...] = ()
     expect_sources: tuple[Source, ...] = ()
+    recorded: str = ""  # how its tool's history table has it; empty: not at all, or nobody knows
+    repeatable: bool = False  # run again whenever it changes
+    checksum: str | None = None  # of its file, where the table keeps one
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,56 @@ class HistoryProblem:
 
     path: str
     message: str
+    severity: Severity = Severity.WARNING
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What other branches than a plan's two say about it, and what a reader should know of how they were asked."""
+
+    problems: tuple[HistoryProblem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A migration that the base branch has, as far as its name tells. `content` names its text without holding it: git's name
+    of the blob, or a digest. `recorded` as a Migration has it. `sql`: whether it is SQL that its tool runs on a database in use;
+    `due`: whether it comes before what is rehearsed.
+    """
+
+    path: str
+    version: str
+    layout: str
+    content: str
+    recorded: str
+    repeatable: bool = False
+    sql: bool = True
+    due: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFiles:
+    """How to read what stands. `migration`: as it would be run, None where its tool skips it; `at_hand`: a file's bytes if they
+    are here, `fetched`: wherever they are.
+    """
+
+    migration: Callable[[str], Migration | None]
+    at_hand: Callable[[str], bytes | None]
+    fetched: Callable[[str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a tool's history table says. `versions`: what was run, as the table has it; `up_to`: and all that its tool puts
+    before this one; `broken`: what was begun and is not finished, so that its tool goes no further; `checksums`: of what was run.
+    """
+
+    versions: tuple[str, ...] = ()
+    up_to: str | None = None
+    broken: tuple[str, ...] = ()
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    table: str = ""  # where it was found
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +171,9 @@ class BaseCommand:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What will be rehearsed, in order; `base` is what stands before it, oldest first. `reviewed`: the base branch has it; else
-    it lies about on the disk, and may be of whoever wrote the rest. A plan of a command has one migration, which is the command;
-    `tree` then stands for all files that it may read.
+    it lies about on the disk, and may be of whoever wrote the rest. Where a seed is given `standing` takes the place of `base`:
+    nobody knows yet which of it is to be run, and `base_files` reads what is. A plan of a command has one migration, which is
+    the command; `tree` then stands for all files that it may read.
     """
 
     migrations: tuple[Migration, ...]
@@ -126,6 +181,8 @@ class Plan:
     problems: tuple[HistoryProblem, ...] = ()
     reason: str = ""  # why this layout
     reviewed: bool = True
+    standing: tuple[Standing, ...] = ()
+    base_files: BaseFiles | None = field(default=None, compare=False, repr=False)
     base_command: BaseCommand | None = None
     tree: str = ""
 
@@ -527,6 +584,15 @@ class CloneFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """A migration of the base branch that the seed lacked, and that was run on it before anything was rehearsed."""
+
+    path: str
+    version: str
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """Which run made a report; repository, pull request and commit are None on a command line. `replayed`: the report comes
     from the journal, where it has been since `made_at` (ISO 8601). `url`: of the workflow run that made it.
@@ -556,3 +622,4 @@ class Report:
     exit_status: int = 0  # of the error, when the verdict is `error`
     total_ms: float = 0.0
     schema_version: int = 1
+    caught_up: tuple[CaughtUp, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bot.history import named_tables
 from bot.journal.steps import Json, Step, digest, run_id_of
 from bot.model import Migration, Plan, PullRequest, RunFacts
 from bot.plain import to_plain
@@ -70,8 +71,8 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
     """The question that a plan asks. Settings that only say where an answer goes don't decide it."""
     decides = [
         surroundings.program,
+        _ground(plan, surroundings),
         [plan.tree, plan.base_command.line if plan.base_command else None],
-        surroundings.seed or [plan.reviewed, *(_decides(migration) for migration in plan.base)],
         surroundings.seed_sql,
         surroundings.servers,
         settings.clone_provider,
@@ -88,10 +89,20 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
         [settings.production.total, dict(settings.production.rows)],
         plan.reason,
         [to_plain([m.sources, m.down_sources, m.expect_sources]) for m in plan.migrations],  # where findings point
-        [[p.path, p.message] for p in plan.problems],
+        [[p.path, p.message, str(p.severity)] for p in plan.problems],
     ]
     answer = digest([decides, [_decides(migration) for migration in plan.migrations], judged])
     return Question(plan, pull, digest(decides), f"{subject(pull)}:{answer.removeprefix('sha256:')[:32]}")
+
+
+def _ground(plan: Plan, surroundings: Surroundings) -> Json:
+    """What is rehearsed on: a dump with what the base branch has, which may lack some of it; or what the base's migrations make,
+    and the history tables that are written then because somebody names them.
+    """
+    if surroundings.seed:
+        standing = [[s.path, s.version, s.layout, s.content, s.recorded, s.repeatable, s.sql, s.due] for s in plan.standing]
+        return [surroundings.seed, plan.reviewed, standing]
+    return [plan.reviewed, list(named_tables(plan)), *(_decides(migration) for migration in plan.base)]
 
 
 def subject(pull: PullRequest | None) -> str:
@@ -101,4 +112,4 @@ def subject(pull: PullRequest | None) -> str:
 
 def _decides(migration: Migration) -> Json:
     ran = [migration.path, migration.version, migration.layout, migration.text, migration.down]
-    return [*ran, migration.expect, migration.expect_path]
+    return [*ran, migration.expect, migration.expect_path, migration.recorded, migration.checksum]

@@ -108,22 +108,33 @@ def catch_up(
     before: Snapshot,
     ledger: Ledger,
     limits: Limits,
+    behind: Callable[[psycopg.Connection, Migration], None],
 ) -> Snapshot:
-    """Runs migrations again that were rehearsed before, without watching them, so that the next one finds what they leave;
-    gives the snapshot after them, and tells `ledger` what they touched.
+    """Runs migrations again that were rehearsed before, without watching them, so that the next one finds what they leave, and
+    `behind` each what their tool does; gives the snapshot after them, and tells `ledger` what they touched.
 
     Raises CloneError if one fails, which was applied when it was rehearsed.
     """
     for migration in migrations:
-        if error := perform(migration, connect(migration), None, limits).error:
+        connection = connect(migration)
+        if error := perform(migration, connection, None, limits).error:
             raise CloneError(
                 f"{shown_place(migration, error.line)} fails, which was applied when it was rehearsed before: {error.message}",
                 why="A rehearsal in the journal was to be continued, and the migration does not do the same each time.",
                 advice="Rehearse anew: `rerun: force`.",
             )
+        behind(connection, migration)
+    hidden = any(HIDES_ITS_TRACES.search(migration.text) for migration in migrations)
+    return look_again(lookout, before, ledger, limits, hidden=hidden)
+
+
+def look_again(lookout: Lookout, before: Snapshot, ledger: Ledger, limits: Limits, *, hidden: bool = False) -> Snapshot:
+    """The snapshot after something that is not told as a migration's doing; `ledger` is told what it touched, or where that is
+    `hidden` all there is.
+    """
     after = take_snapshot(*lookout.two())
     touched = diff.touched(before, after) | diff.altered_columns(before, after).keys()
-    if any(HIDES_ITS_TRACES.search(migration.text) for migration in migrations):
+    if hidden:
         touched = before.tables.keys() | after.tables.keys()
     with lookout.read() as reader:
         ledger.after(_counted(reader, after, touched, limits))

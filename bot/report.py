@@ -21,7 +21,7 @@ from bot.layouts import COMMAND
 from bot.model import Finding, Migration, Outcome, Plan, Rehearsal, RelationLock, Report, Severity, TableChange, Verdict
 from bot.plain import to_plain
 from bot.program import templates_folder
-from bot.words import count, duration, one_line, relation, size, visible
+from bot.words import count, duration, name, one_line, relation, size, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -33,6 +33,7 @@ _ICONS = {Verdict.PASS: "✅", Verdict.WARN: "⚠️", Verdict.FAIL: "❌", Verd
 _FINDING_ICONS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTICE: "ℹ️"}
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>~|$&#!^]|:(?=[\w/+-])|(?<=\bwww)\.|^\d*[-+=.)]")
 _WORTH_TELLING_BYTES = 1_000_000
+_CAUGHT_UP_NAMED = 5
 _POINTS_AT = re.compile(r"([@#])(?=\w)")  # a mention, an issue
 
 
@@ -175,6 +176,7 @@ def _minute(moment: datetime) -> str:
 def headline(report: Report) -> str:
     """The deciding fact in one sentence; names stand between backticks."""
     total = _number_of(report.migrations)
+    rehearsed = _number_of([m for m in report.migrations if m.outcome is not Outcome.SKIPPED])
     errors = [f for f in report.findings if f.severity is Severity.ERROR and f.allowed_reason is None]
     warnings = [f for f in report.findings if f.severity is Severity.WARNING and f.allowed_reason is None]
     if report.verdict is Verdict.ERROR:
@@ -187,7 +189,7 @@ def headline(report: Report) -> str:
         return f"{len(paths)} of {count(total, 'migration')} should not be merged as it is: {errors[0].message}"
     if warnings:
         more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
-        return f"{count(total, 'migration')} rehearsed: {warnings[0].message}{more}" if total else warnings[0].message
+        return f"{count(rehearsed, 'migration')} rehearsed: {warnings[0].message}{more}" if rehearsed else warnings[0].message
     if not total:
         return "No new migrations in this change"
     return f"{count(total, 'migration')} rehearsed: nothing breaks{_longest_wait(report.migrations)}"
@@ -275,6 +277,7 @@ def _environment() -> Environment:
         "code": code,
         "cell": cell,
         "message": message,
+        "caught_up_text": caught_up_text,
         "escape_markdown": escape_markdown,
         "fence": fence,
         "visible": visible,
@@ -392,6 +395,20 @@ def size_cell(migration: Rehearsal) -> str:
     if grown is None:
         grown = sum((t.bytes_after or 0) - (t.bytes_before or 0) for t in migration.tables)
     return signed_bytes(grown) if abs(grown) >= _WORTH_TELLING_BYTES else "–"
+
+
+def caught_up_text(report: Report) -> str:
+    """What the seed lacked of the base branch, in a sentence; the last ones are named, between backticks. Empty: nothing."""
+    done = report.caught_up
+    if not done:
+        return ""
+    names = ", ".join(name(PurePosixPath(one.path).name if len(done) > 1 else one.path) for one in done[-_CAUGHT_UP_NAMED:])
+    more = ", …" if len(done) > _CAUGHT_UP_NAMED else ""
+    took = duration(sum(one.duration_ms for one in done))
+    were = "was" if len(done) == 1 else "were"
+    return (
+        f"{count(len(done), 'migration')} of the base branch that the seed lacked {were} applied first: {names}{more} ({took})."
+    )
 
 
 def cost_text(migrations: Iterable[Rehearsal]) -> str:

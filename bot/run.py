@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,11 +24,13 @@ from bot.errors import CloneError, RehearsalError, SeedError
 from bot.extensions import CONNECTING, HARMLESS, created_in
 from bot.further import Further
 from bot.held import scratch_folder
+from bot.history import NO_PAST, Past, already_run, not_known_here, not_run, to_enter, unfinished
 from bot.journal.runs import Journal, NoJournal, Steps
 from bot.journal.steps import Recorded
 from bot.model import (
     BaseCommand,
     CloneFacts,
+    Elsewhere,
     Migration,
     Outcome,
     Plan,
@@ -46,15 +48,16 @@ from bot.postgres.catalog import take_snapshot
 from bot.postgres.counts import Ledger, next_xid
 from bot.postgres.embedded import MAKER, Server, embedded_server
 from bot.postgres.guard import Guard
-from bot.postgres.roles import is_there, settle
+from bot.postgres.roles import Lender, is_there, settle
 from bot.program import program_digest
 from bot.progress import Progress
 from bot.question import ANNOUNCE, Question, Surroundings, question_of
-from bot.rehearsal import catch_up, rehearse
+from bot.rehearsal import catch_up, look_again, rehearse
 from bot.rules import Policy, judge
 from bot.settings import Settings
 from bot.shadow import Done, Shadow, is_our_machines, is_shared, may_be_tried_later
 from bot.sources import pointed, shown_place, told, with_way_back_told
+from bot.standing import Clerk, book_of, bring_up
 from bot.verdict import conclude
 from bot.words import count, name
 
@@ -73,6 +76,11 @@ class Effects(Protocol):
     def deliver(self, run: Steps, step_id: int, report: Report) -> None:
         """Brings the report to where people look."""
 
+    def elsewhere(self, plan: Plan) -> Elsewhere:
+        """What other branches say about a plan. It is asked when an answer is found, and is part of it: a replay tells what was
+        answered, whatever has happened elsewhere since.
+        """
+
 
 class NoEffects:
     """Nobody outside is told."""
@@ -82,6 +90,10 @@ class NoEffects:
 
     def deliver(self, run: Steps, step_id: int, report: Report) -> None:
         """See Effects."""
+
+    def elsewhere(self, plan: Plan) -> Elsewhere:  # noqa: ARG002  nobody is asked
+        """See Effects."""
+        return Elsewhere()
 
 
 def rehearse_plan(
@@ -108,7 +120,7 @@ def rehearse_plan(
             if report is None:
                 if plan.migrations:
                     effects.announce(run, ANNOUNCE)
-                report = _Answer(question, settings, progress, run, url, folder, seed).find()
+                report = _Answer(question, settings, progress, run, url, folder, seed, effects).find()
                 if journal.lost:
                     report = replace(report, notes=(*report.notes, f"Without the journal: {journal.lost.what}"))
                 run.record(question.report(), to_plain(report))
@@ -189,6 +201,15 @@ class _Known:
 
 
 @dataclass(frozen=True, slots=True)
+class _Ground:
+    """What was rehearsed on, what a reader should know of it, and what its history tables say."""
+
+    clone: CloneFacts
+    notes: tuple[str, ...]
+    past: Past
+
+
+@dataclass(frozen=True, slots=True)
 class _Answer:
     """One question being answered."""
 
@@ -199,6 +220,7 @@ class _Answer:
     url: str | None
     folder: Path
     located: dumps.Located | None
+    effects: Effects
 
     def find(self) -> Report:
         """Rehearses what the journal does not hold, and judges all of it."""
@@ -208,21 +230,31 @@ class _Answer:
             findings = judge((), (), plan.problems, Policy())
             return Report(conclude(findings, self.settings.fail_on), facts, findings=findings, notes=(plan.reason,))
         known = self._known()
-        clone, notes = self._known_clone() if self._is_all(known) else (None, ())
-        if clone is None:
-            clone, notes, rehearsals = self._rehearsed(known)
+        ground = self._known_ground() if self._is_all(known) else None
+        if ground is None:
+            ground, rehearsals = self._rehearsed(known)
         else:
             rehearsals = [*(k.rehearsal for k in known), *map(_skipped, plan.migrations[len(known) :])]
+        clone, past, other = ground.clone, ground.past, self.effects.elsewhere(plan)
+        seed = (*past.problems, *unfinished(plan, past.recorded), *not_run(plan, past))
+        problems = (*plan.problems, *seed, *other.problems)
         rehearsals = list(map(with_way_back_told, rehearsals, plan.migrations))
-        findings = judge(rehearsals, plan.migrations, plan.problems, self._policy(clone))
+        findings = judge(rehearsals, plan.migrations, problems, self._policy(clone))
         return Report(
             verdict=conclude(findings, self.settings.fail_on),
             run=facts,
             clone=clone,
             migrations=tuple(map(told, rehearsals, plan.migrations)),
             findings=tuple(pointed(finding, plan.migrations) for finding in findings),
-            notes=(*notes, f"Layout {plan.reason}.", *self._what_was_known(known)),
+            notes=(
+                *ground.notes,
+                *not_known_here(plan, past.recorded),
+                f"Layout {plan.reason}.",
+                *other.notes,
+                *self._what_was_known(known),
+            ),
             total_ms=round((time.monotonic() - began) * 1000, 3),
+            caught_up=past.caught_up,
         )
 
     def _policy(self, clone: CloneFacts) -> Policy:
@@ -254,12 +286,12 @@ class _Answer:
         failed = bool(known) and known[-1].rehearsal.outcome is Outcome.FAILED
         return failed or len(known) == len(self.question.plan.migrations)
 
-    def _known_clone(self) -> tuple[CloneFacts | None, tuple[str, ...]]:
+    def _known_ground(self) -> _Ground | None:
         recorded = self.run.recall(self.question.clone(), of_any_run=True)
         if recorded is None:
-            return None, ()
+            return None
         self._keep_clone(recorded)
-        return from_plain(CloneFacts, recorded.response["clone"]), tuple(recorded.response["notes"])
+        return from_plain(_Ground, recorded.response)
 
     def _keep_clone(self, recorded: Recorded) -> None:
         if recorded.key != self.run.key:
@@ -278,13 +310,13 @@ class _Answer:
 
     # ── What it does not ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _rehearsed(self, known: Sequence[_Known]) -> tuple[CloneFacts, tuple[str, ...], list[Rehearsal]]:
+    def _rehearsed(self, known: Sequence[_Known]) -> tuple[_Ground, list[Rehearsal]]:
         plan, settings, progress = self.question.plan, self.settings, self.progress
         with ExitStack() as stack:
             seed, binaries = _look_into_seed(plan, settings, self.located, self.folder, progress)
             with progress.step(f"start PostgreSQL {binaries.version} ({binaries.origin})"):
                 server = stack.enter_context(embedded_server(binaries))
-            facts, role, since_xid, notes = _make_seed(server, seed, plan, settings, progress)
+            facts, role, since_xid, notes, past = _make_seed(server, seed, plan, settings, progress)
             if plan.tree and (settings.network or not can_be_apart()):
                 why = "as --network says" if settings.network else "as this system gives it no network of its own"
                 notes.append(f"The command could reach other hosts than the clone, {why}.")
@@ -292,7 +324,7 @@ class _Answer:
                 server,
                 role=role,
                 superuser=settings.superuser,
-                may_create=(HARMLESS - CONNECTING if server.has_network else HARMLESS) | frozenset(settings.extensions),
+                may_create=_may_create(server, settings),
                 backstop_ms=Limits(settings.time_limit_s).backstop_ms,
                 since_xid=since_xid,
             )
@@ -301,15 +333,30 @@ class _Answer:
             clone_facts = CloneFacts(
                 provider.name, binaries.version, facts, clone.acquire_ms, role, settings.superuser, server.has_network
             )
-            self.run.record(self.question.clone(), {"clone": to_plain(clone_facts), "notes": to_plain(notes)})
+            ground = _Ground(clone_facts, tuple(notes), past)
+            self.run.record(self.question.clone(), to_plain(ground))
             rehearsals = [k.rehearsal for k in known]
-            new = rehearse_all(plan.migrations, provider, clone, settings, progress, known=tuple(rehearsals))
-            for step, rehearsal in zip(self.question.rehearsals()[len(known) :], new, strict=True):
+            run_already = already_run(plan, past).keys()
+            todo = tuple(m for m in plan.migrations if m.path not in run_already)
+            done = tuple(r for r in rehearsals if r.path not in run_already)
+            new = rehearse_all(todo, provider, clone, settings, progress, known=done)
+            for step, rehearsal in zip(self.question.rehearsals()[len(known) :], self._all(new, run_already, known), strict=True):
                 rehearsals.append(rehearsal if settings.show_row_data else _without_row_data(rehearsal))
-                if rehearsal.outcome is not Outcome.SKIPPED:
+                if rehearsal.outcome is not Outcome.SKIPPED or rehearsal.path in run_already:
                     head = self.question.pull.head_sha if self.question.pull else None
                     self.run.record(step, to_plain(_Known(rehearsals[-1], head, _iso(datetime.now(UTC)))))
-        return clone_facts, tuple(notes), rehearsals
+        return ground, rehearsals
+
+    def _all(self, new: Iterator[Rehearsal], run_already: Set[str], known: Sequence[_Known]) -> Iterator[Rehearsal]:
+        """The new rehearsals, and in their places what was run already, which is none."""
+        for migration in self.question.plan.migrations[len(known) :]:
+            yield _skipped(migration) if migration.path in run_already else next(new)
+        yield from new  # nothing, and its sessions are ended
+
+
+def _may_create(server: Server, settings: Settings) -> frozenset[str]:
+    """The extensions for which rights are lent."""
+    return (HARMLESS - CONNECTING if server.has_network else HARMLESS) | frozenset(settings.extensions)
 
 
 def _skipped(migration: Migration) -> Rehearsal:
@@ -349,11 +396,13 @@ def _look_into_seed(
 
 def _make_seed(
     server: Server, seed: dumps.SeedFile | None, plan: Plan, settings: Settings, progress: Progress
-) -> tuple[SeedFacts, str, int, list[str]]:
-    """Fills the template database: from the dump, or by the base branch's own migrations; then the SQL file. Gives the role that
-    migrations run as, too, and the first transaction that is younger than what the team made.
+) -> tuple[SeedFacts, str, int, list[str], Past]:
+    """Fills the template database: from the dump and what it lacks of the base branch, or by the base branch's own migrations;
+    then the SQL file. Gives the role that migrations run as, too, and the first transaction that is younger than what the team
+    made.
     """
     notes: list[str] = []
+    past = NO_PAST
     if seed:
         notes += seeds.restore(server, seed, progress)
         kind, identity, taken_at = str(seed.kind), seed.identity, seed.taken_at
@@ -367,8 +416,11 @@ def _make_seed(
     if settings.role and not is_there(server, settings.role):
         notes.append(f"The seed knows no role {settings.role}, which was created to run the migrations.")
     role = settle(server, SEED, settings.role or (None if seed else MAKER), superuser=settings.superuser)
-    with server.connect("postgres") as admin:
-        since_xid = next_xid(admin)
+    since_xid = _next_xid(server)
+    if seed:
+        past, more = _bring_up(server, plan, settings, progress, role)
+        notes += more
+        since_xid = _next_xid(server) if plan.reviewed else since_xid
     if not (seed or plan.reviewed):  # whoever wrote the migration may have written what it stands on
         _replay(server, plan, settings, progress, role)
     if plan.base_command:
@@ -376,7 +428,20 @@ def _make_seed(
     if settings.seed_sql:  # mostly a file of the repository: it has the rights of a migration
         with progress.step(f"run {settings.seed_sql}"):
             seeds.run_sql_file(server, SEED, Path(settings.seed_sql), role=role, limit_s=settings.time_limit_s)
-    return seeds.finish(server, kind, identity, taken_at, progress), role, since_xid, notes
+    return seeds.finish(server, kind, identity, taken_at, progress), role, since_xid, notes, past
+
+
+def _bring_up(server: Server, plan: Plan, settings: Settings, progress: Progress, role: str) -> tuple[Past, list[str]]:
+    """Runs what a dump lacks of the base branch, with the rights that the new migrations will have."""
+    lender = Lender(server, _next_xid(server), set())
+    lent = frozenset() if settings.superuser else _may_create(server, settings)
+    guard = Guard(server.end_session, server.room_bytes, lender.rights, lent)
+    return bring_up(server, plan, role, Limits(settings.time_limit_s, guard=guard), progress)
+
+
+def _next_xid(server: Server) -> int:
+    with server.connect("postgres") as admin:
+        return next_xid(admin)
 
 
 def _run_base_command(server: Server, command: BaseCommand, settings: Settings, progress: Progress, role: str) -> str:
@@ -403,13 +468,20 @@ def _what_base_gave(plan: Plan) -> str:
 
 
 def _replay(server: Server, plan: Plan, settings: Settings, progress: Progress, role: str) -> None:
+    limits = Limits(settings.time_limit_s, guard=Guard(server.end_session, server.room_bytes))
+    book = book_of(plan, limits.guard)
+    session = Session(lambda: server.connect(SEED, user=role))
+    if book.to_make:
+        with server.connect(SEED, user=role) as connection:
+            book.open(connection)
     if not plan.base:
         return
-    limits = Limits(settings.time_limit_s, guard=Guard(server.end_session, server.room_bytes))
-    session = Session(lambda: server.connect(SEED, user=role))
     with progress.step(f"apply {count(len(plan.base), 'earlier migration')}"), session:
         for migration in plan.base:
-            if error := apply(migration, session.for_file(migration), None, limits).error:
+            connection = session.for_file(migration)
+            done = apply(migration, connection, None, limits)
+            book.enter(connection, migration, done.run.now_ms() if done.run else 0.0)
+            if error := done.error:
                 rights = (
                     ""
                     if plan.reviewed
@@ -442,14 +514,15 @@ def rehearse_all(
         ExitStack() as stack,
     ):
         snapshot = take_snapshot(*lookout.two())
-        shadow = stack.enter_context(Shadow(migrations, provider, limits, progress, seed_bytes=snapshot.disk_bytes))
+        clerk = Clerk(to_enter(migrations), limits.guard)
+        shadow = stack.enter_context(Shadow(migrations, provider, limits, progress, seed_bytes=snapshot.disk_bytes, clerk=clerk))
         ledger = Ledger(snapshot, provider.open_seed, limits.counting)
         further = Further(provider, clone, shadow, progress, trials=settings.way_back)
         if known:
             with progress.step(f"apply {count(len(known), 'migration')} rehearsed before"):
                 before = migrations[: len(known)]
                 with _explained(before[-1].path):
-                    snapshot = catch_up(before, session.for_file, lookout, snapshot, ledger, limits)
+                    snapshot = catch_up(before, session.for_file, lookout, snapshot, ledger, limits, clerk.enter)
         for number, migration in enumerate(migrations[len(known) :], start=len(known)):
             if failed:
                 yield _skipped(migration)
@@ -463,6 +536,9 @@ def rehearse_all(
                 if rehearsal.outcome is Outcome.APPLIED:
                     done = Done(number, migration, rehearsal, earlier, snapshot, held, ledger, lookout.read)
                     rehearsal = further.look_into(done)
+                if rehearsal.outcome is Outcome.APPLIED and migration.path in clerk.paths:
+                    clerk.enter(connection, migration, rehearsal.duration_ms)
+                    snapshot = look_again(lookout, snapshot, ledger, limits)
             _refuse_what_our_machine_could_not(rehearsal)
             failed = rehearsal.outcome is Outcome.FAILED
             yield rehearsal

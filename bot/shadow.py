@@ -19,6 +19,7 @@ from bot.postgres.catalog import Snapshot, take_snapshot
 from bot.postgres.counts import Ledger
 from bot.progress import Progress
 from bot.sources import shown_place
+from bot.standing import Clerk
 from bot.words import count, size
 
 # What all databases of a server have in common; a statement that makes it may stand in a string, too.
@@ -61,11 +62,18 @@ class Shadow:
     """
 
     def __init__(
-        self, migrations: Sequence[Migration], provider: Provider, limits: Limits, progress: Progress, *, seed_bytes: int = 0
+        self,
+        migrations: Sequence[Migration],
+        provider: Provider,
+        limits: Limits,
+        progress: Progress,
+        *,
+        seed_bytes: int = 0,
+        clerk: Clerk = Clerk(),  # noqa: B008  frozen
     ) -> None:
         self._migrations, self._provider, self._progress = migrations, provider, progress
         self._limits = limits
-        self._seed_bytes = seed_bytes
+        self._seed_bytes, self._clerk = seed_bytes, clerk
         self._stack = ExitStack()
         self._clone: Clone | None = None
         self._session = Session(self.connect)
@@ -101,11 +109,13 @@ class Shadow:
         with self._progress.step(f"apply {count(len(missing), 'migration')} on the second clone", only_if_long=True):
             for migration in missing:
                 self._applied += 1
-                if error := perform(migration, self._session.for_file(migration), None, self.limits).error:
+                connection = self._session.for_file(migration)
+                if error := perform(migration, connection, None, self.limits).error:
                     self.discard()
                     if _SHARED.search(migration.text):
                         raise SharedError(migration)
                     raise CloneError(f"{shown_place(migration, error.line)} fails on a second clone: {error.message}")
+                self._clerk.enter(connection, migration)
 
     def _refuse_without_room(self) -> None:
         """A full disk would fail the next migration, which is more than a trial is worth. Twice, as one may rewrite all of it."""

@@ -168,6 +168,11 @@ def observer(server: Server, database: str) -> psycopg.Connection:
     return server.connect(database, application="migration-rehearsal observer", settings=settings)
 
 
+def reader(server: Server, database: str, role: str) -> psycopg.Connection:
+    """A connection for reading tables as a role, whatever a dump has set for it."""
+    return server.connect(database, user=role, settings=_settings(server, _OURS))
+
+
 def _settings(server: Server, settings: Mapping[str, str]) -> str:
     """Settings as a connection string's `options` has them (libpq), where a backslash comes before a blank in a value."""
     more = {"transaction_timeout": "0"} if server.binaries.major >= 17 else {}

@@ -4,15 +4,20 @@ One transaction a file, unless it says `-- atlas:txmode none`. Such directives c
 an empty line after them (`LocalFile.Directive` in sql/migrate/dir.go). A file that says `-- atlas:checkpoint` stands for those
 before it, and runs on new databases only. A folder whose names are another tool's is taken for that tool's, with Atlas as its
 linter.
+
+Its table has a row for each version, with how many of how many statements were applied; a row of type 1 is a baseline, which
+counts for all versions before it. Files are compared with `atlas.sum`, not with the table: of that only the statements of a file
+that was left half way (`Executor.Execute` in sql/migrate/migrate.go; the table in cmd/atlas/internal/migrate/ent).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from bot.layouts.base import HistoryTable, Layout, Name, is_expectation
-from bot.model import Transaction
+from bot.layouts.base import HistoryTable, Layout, Name, Row, is_expectation, rank, recorded_of
+from bot.model import Recorded, Transaction
 from bot.sql import Script
 
 _DIRECTIVE = re.compile(r"[ -~]*?atlas:(?P<name>\w+)(?: +(?P<value>[ -~]*))?")
@@ -48,6 +53,17 @@ def _skips(text: str) -> str | None:
     return "is a checkpoint, which Atlas runs on new databases only" if "checkpoint" in _directives(text) else None
 
 
+def _read(rows: Sequence[Row]) -> Recorded:
+    rows = [row for row in rows if not (row["version"] or "").startswith(".")]  # of the tool's own: whose the database is
+    broken = {row["version"] for row in rows if rank(row["applied"]) < rank(row["total"])}
+    baselines = [row["version"] for row in rows if row["type"] == "1" and row["version"]]
+    return recorded_of(
+        (row["version"] for row in rows if row["version"] not in {*broken, *baselines}),
+        up_to=max(baselines, default=None),
+        broken=tuple(sorted(version for version in broken if version)),
+    )
+
+
 ATLAS = Layout(
     name="atlas",
     tool="Atlas",
@@ -55,7 +71,26 @@ ATLAS = Layout(
     parse=_parse,
     evidence=_evidence,
     transaction=_transaction,
-    history=HistoryTable("atlas_schema_revisions.atlas_schema_revisions", "version"),
+    history=HistoryTable(
+        "atlas_schema_revisions.atlas_schema_revisions",
+        "version",
+        ("type", "applied", "total"),
+        read=_read,
+        place=lambda version: version,
+        create=(
+            "CREATE SCHEMA IF NOT EXISTS atlas_schema_revisions",
+            "CREATE TABLE IF NOT EXISTS {table} (version varchar NOT NULL PRIMARY KEY, description varchar NOT NULL,"
+            " type bigint NOT NULL DEFAULT 2, applied bigint NOT NULL DEFAULT 0, total bigint NOT NULL DEFAULT 0,"
+            " executed_at timestamptz NOT NULL, execution_time bigint NOT NULL, error text, error_stmt text,"
+            " hash varchar NOT NULL, partial_hashes jsonb, operator_version varchar NOT NULL)",
+        ),
+        # The hash is of all files up to this one, and is not compared: it is left empty.
+        write=(
+            "INSERT INTO {table} (version, description, applied, total, executed_at, execution_time, hash, operator_version)"
+            " VALUES (%(version)s, %(title)s, %(statements)s, %(statements)s, now(), %(ms)s * 1000000, '',"
+            " 'migration-rehearsal')",
+        ),
+    ),
     marks=("atlas.sum",),
     skips=_skips,
     late="a database that has that one refuses this, unless exec-order is set to non-linear",

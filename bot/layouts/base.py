@@ -10,14 +10,14 @@ What stands outside a file's name and text is told by other files, which the lay
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 
 from bot.layouts.filling import Fill, braced
-from bot.model import Transaction
+from bot.model import Recorded, Transaction
 from bot.sql import Script, Statement
 
 
@@ -61,12 +61,68 @@ class Name:
         return self.version if self.key is None else self.key
 
 
+Row = Mapping[str, str | None]  # of a history table: a column's name -> its value as text
+
+
 @dataclass(frozen=True, slots=True)
 class HistoryTable:
-    """Where the tool keeps what it has run, and the column that holds the version."""
+    """Where the tool keeps what it has run, under the name that it has unless somebody configures another.
+
+    - `table`: without a schema it is looked for in all, `public` first; `version_column`, `columns`: what is read of it;
+    - `read`: its rows -> what they say; without it each row is a version that was run;
+    - `recorded`: a file's name -> how the table has it; `by_stamp`: it has the stamp of the tool's index instead;
+    - `place`: what the table has -> where it stands in the order, for tools that compare it with the newest one;
+    - `checksum`: a file's bytes -> what the table keeps of them; `minds`: what the tool does where the two differ, `refuses`:
+      whether it then runs nothing;
+    - `create`: how the tool makes the table; `write`: what it writes for a migration that it has run, with the parameters of
+      `bot/postgres/history.py`. `{table}` stands for the table. Empty: it is not written here.
+    """
 
     table: str
     version_column: str
+    columns: tuple[str, ...] = ()
+    read: Callable[[Sequence[Row]], Recorded] | None = None
+    recorded: Callable[[Name], str] = lambda name: name.version
+    by_stamp: bool = False
+    place: Callable[[str], Any] | None = None
+    checksum: Callable[[bytes], str] | None = None
+    minds: str = "does not notice"
+    refuses: bool = False
+    create: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+
+    def reading(self, rows: Sequence[Row]) -> Recorded:
+        """What the rows say."""
+        return self.read(rows) if self.read else recorded_of(row[self.version_column] for row in rows)
+
+    def has(self, recorded: Recorded, version: str) -> bool:
+        """Whether the tool takes a version for done."""
+        if version in recorded.versions:
+            return True
+        if recorded.up_to is None or self.place is None:
+            return False
+        own, newest = self.place(version), self.place(recorded.up_to)
+        return own is not None and newest is not None and bool(own <= newest)
+
+
+def recorded_of(versions: Iterable[str | None], **more: Any) -> Recorded:
+    """Versions that were run, each once, in the order given; `more` as Recorded has it."""
+    return replace(Recorded(tuple(dict.fromkeys(version for version in versions if version))), **more)
+
+
+def again(version: str, time: int) -> str:
+    """How a version is told from an earlier one of the same name: the second time it is `name#2`."""
+    return version if time == 1 else f"{version}#{time}"
+
+
+def rank(text: str | None) -> int:
+    """A number that rows are sorted by."""
+    return number(text or "") or 0
+
+
+def as_number(name: Name) -> str:
+    """A numeric version as a table of numbers has it: without leading zeros."""
+    return str(number(name.version))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +205,7 @@ class Layout:
     refused: tuple[str, str] | None = None
 
 
+_LONGEST_NAME = 255
 _NUMBERED = re.compile(r"(?P<version>[0-9]{1,255})_(?P<title>.*)\.sql", re.DOTALL)
 
 
@@ -240,5 +297,5 @@ def _blank(line: str) -> str:
 
 
 def number(text: str) -> int | None:
-    """A numeric version, so that 10 comes after 9."""
-    return int(text) if text.isascii() and text.isdigit() else None
+    """A numeric version, so that 10 comes after 9. Longer than a file's name none is, and Python reads no thousands of digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NAME else None

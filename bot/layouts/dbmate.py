@@ -65,7 +65,12 @@ DBMATE = Layout(
     transaction=_transaction,
     up=_up,
     down=_down,
-    history=HistoryTable("schema_migrations", "version"),
+    history=HistoryTable(
+        "schema_migrations",
+        "version",
+        create=("CREATE TABLE IF NOT EXISTS {table} (version varchar(128) NOT NULL PRIMARY KEY)",),
+        write=("INSERT INTO {table} (version) VALUES (%(version)s)",),
+    ),
     late="a database that has that one runs this after it, and with --strict dbmate refuses",
     twice="takes the second for done where the version is recorded already",
 )

@@ -43,7 +43,15 @@ DIESEL = Layout(
     parse=_parse,
     evidence=_evidence,
     transaction=_transaction,
-    history=HistoryTable("__diesel_schema_migrations", "version"),
+    history=HistoryTable(
+        "__diesel_schema_migrations",
+        "version",
+        create=(
+            "CREATE TABLE IF NOT EXISTS {table} (version varchar(50) PRIMARY KEY NOT NULL,"
+            " run_on timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP)",
+        ),
+        write=("INSERT INTO {table} (version) VALUES (%(version)s)",),
+    ),
     root=grandparent,
     marks_above=("diesel.toml",),
     beside=Beside(lambda path: path.parent / "metadata.toml", lambda text: _REMARK if _OUTSIDE.search(text) else ""),

@@ -3,14 +3,19 @@
 All pending files run in one transaction (`PgDialect.migrate` in drizzle-orm/src/pg-core/dialect.ts), and pending is what the
 journal dates after the newest that was run: what it dates before, or does not list, is never run (drizzle-orm/src/migrator.ts).
 A line `--> statement-breakpoint` is a comment to PostgreSQL, and stays.
+
+Its table has that date and the SHA-256 of the file's text, which it never compares.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from bot.layouts.base import Entry, HistoryTable, Index, Layout, Name, numbered, single
+from bot.layouts.base import Entry, HistoryTable, Index, Layout, Name, Row, number, numbered, rank, recorded_of, single
+from bot.model import Recorded
 
 _BREAKPOINT = "--> statement-breakpoint"
 
@@ -40,6 +45,11 @@ def _listed(text: str) -> dict[str, Entry]:
     }
 
 
+def _read(rows: Sequence[Row]) -> Recorded:
+    done = {row["created_at"]: row["hash"] or "" for row in rows if row["created_at"]}
+    return recorded_of(done, up_to=max(done, key=rank, default=None), checksums=done)
+
+
 DRIZZLE = Layout(
     name="drizzle",
     tool="Drizzle",
@@ -48,7 +58,20 @@ DRIZZLE = Layout(
     evidence=_evidence,
     transaction=single,
     together=True,
-    history=HistoryTable("drizzle.__drizzle_migrations", "created_at"),
+    history=HistoryTable(
+        "drizzle.__drizzle_migrations",
+        "created_at",
+        ("hash",),
+        read=_read,
+        by_stamp=True,
+        place=number,
+        checksum=lambda content: hashlib.sha256(content).hexdigest(),
+        create=(
+            "CREATE SCHEMA IF NOT EXISTS drizzle",
+            "CREATE TABLE IF NOT EXISTS {table} (id serial PRIMARY KEY, hash text NOT NULL, created_at bigint)",
+        ),
+        write=("INSERT INTO {table} (hash, created_at) VALUES (%(checksum)s, %(version)s::bigint)",),
+    ),
     marks=("meta/_journal.json",),
     index=Index("meta/_journal.json", _listed),
     late="a database that has that one never runs this, without a word, as its `when` in meta/_journal.json is not later",

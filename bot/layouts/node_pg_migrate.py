@@ -73,6 +73,13 @@ NODE_PG_MIGRATE = Layout(
     together=True,
     up=_up,
     down=_down,
-    history=HistoryTable("pgmigrations", "name"),
+    history=HistoryTable(
+        "pgmigrations",
+        "name",
+        create=(
+            "CREATE TABLE IF NOT EXISTS {table} (id serial PRIMARY KEY, name varchar(255) NOT NULL, run_on timestamp NOT NULL)",
+        ),
+        write=("INSERT INTO {table} (name, run_on) VALUES (%(version)s, now())",),
+    ),
     late="a database that has that one refuses to run anything, unless the order is not to be checked",
 )

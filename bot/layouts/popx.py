@@ -3,6 +3,8 @@ none for PostgreSQL; in the order of the versions as text.
 
 popx/match.go and migration_info.go in github.com/ory/x. One transaction a file; `.autocommit.up.sql` is sent as it is. Files are
 templates of Go.
+
+The table is made in popx/migrator.go.
 """
 
 from __future__ import annotations
@@ -48,7 +50,16 @@ POPX = Layout(
     parse=_parse,
     evidence=_evidence,
     transaction=_transaction,
-    history=HistoryTable("schema_migration", "version"),
+    history=HistoryTable(
+        "schema_migration",
+        "version",
+        create=(
+            "CREATE TABLE IF NOT EXISTS {table} (version varchar(48) NOT NULL, version_self integer NOT NULL DEFAULT 0)",
+            "CREATE UNIQUE INDEX IF NOT EXISTS schema_migration_version_idx ON {table} (version)",
+            "CREATE INDEX IF NOT EXISTS schema_migration_version_self_idx ON {table} (version_self)",
+        ),
+        write=("INSERT INTO {table} (version) VALUES (%(version)s)",),
+    ),
     fill=filling.popx,
     late="a database that has that one runs this after it",
     twice="runs only one of them",

@@ -6,15 +6,21 @@ plan begins with the change's name; `%` begins a pragma, `#` a comment, `@` a ta
 change that was reworked stands in the plan twice, and the script of the earlier one is kept as `{change}@{tag}.sql`, with the
 tag that came next. A change's id is made of those before it too, so that a change put before a deployed one makes sqitch refuse
 (github.com/sqitchers/sqitch/issues/269).
+
+`sqitch.changes` has a row for each, a reworked one twice, under the change's name. The SHA-1 of its script is kept there and only
+`sqitch check` compares it. Rows are not written here: a change's id is made of its plan (App::Sqitch::Plan::Change).
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from bot.layouts.base import Entry, HistoryTable, Index, Layout, Name, Part, is_expectation
-from bot.model import Transaction
+from bot.layouts.base import Entry, HistoryTable, Index, Layout, Name, Part, Row, again, is_expectation, recorded_of
+from bot.model import Recorded, Transaction
 from bot.sql import Script
 
 _PARTS = {"deploy": Part.UP, "revert": Part.DOWN, "verify": Part.OTHER}
@@ -71,6 +77,16 @@ def _transaction(_text: str, _script: Script) -> Transaction:
     return Transaction.NONE
 
 
+def _read(rows: Sequence[Row]) -> Recorded:
+    times: Counter[str] = Counter()
+    done: dict[str | None, str] = {}
+    for row in sorted(rows, key=lambda row: row["committed_at"] or ""):
+        change = row["change"] or ""
+        times[change] += 1
+        done[again(change, times[change])] = row["script_hash"] or ""
+    return recorded_of(done, checksums={change: checksum for change, checksum in done.items() if change})
+
+
 SQITCH = Layout(
     name="sqitch",
     tool="sqitch",
@@ -81,7 +97,14 @@ SQITCH = Layout(
     one_session=False,
     strips_bom=True,
     psql=lambda path, _top: str(_root(path)),
-    history=HistoryTable("sqitch.changes", "change"),
+    history=HistoryTable(
+        "sqitch.changes",
+        "change",
+        ("script_hash", "committed_at"),
+        read=_read,
+        checksum=lambda content: hashlib.sha1(content, usedforsecurity=False).hexdigest(),
+        minds="does not notice, unless `sqitch check` is asked",
+    ),
     root=_root,
     marks=("sqitch.plan",),
     index=Index("sqitch.plan", _listed),

@@ -29,7 +29,16 @@ SUPABASE = Layout(
     evidence=_evidence,
     transaction=single,
     one_session=False,
-    history=HistoryTable("supabase_migrations.schema_migrations", "version"),
+    history=HistoryTable(
+        "supabase_migrations.schema_migrations",
+        "version",
+        create=(
+            "CREATE SCHEMA IF NOT EXISTS supabase_migrations",
+            "CREATE TABLE IF NOT EXISTS {table} (version text NOT NULL PRIMARY KEY, statements text[], name text)",
+        ),
+        # Where the tool is older the table has no name; of the statements the whole file is the nearest that is known here.
+        write=("INSERT INTO {table} (version, name, statements) VALUES (%(version)s, %(title)s, ARRAY[%(text)s])",),
+    ),
     late="a database that has that one refuses this, unless --include-all is given",
     twice="fails on the second, whose version it has recorded",
 )

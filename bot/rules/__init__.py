@@ -40,7 +40,7 @@ def judge(
     findings = [finding for rehearsal in rehearsals for rule in RULES for finding in rule.check(rehearsal, policy)]
     for migration in migrations:
         findings = _accepted(findings, migration)
-    findings += [Finding(HISTORY_CHANGED, Severity.WARNING, f"{name(p.path)} {p.message}", p.path) for p in problems]
+    findings += [Finding(HISTORY_CHANGED, p.severity, f"{name(p.path)} {p.message}", p.path) for p in problems]
     decides = {rule.id for rule in RULES if not rule.allowable}
     return tuple(sorted(findings, key=lambda f: (f.allowed_reason is not None, _WEIGHT[f.severity], f.rule not in decides)))
 

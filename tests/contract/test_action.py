@@ -362,3 +362,80 @@ def test_what_a_migration_expects_is_read_beside_it(action: Action, untouched: b
 
     (migration,) = json.loads((action.workspace / "migration-rehearsal.json").read_text())["migrations"]
     assert [(e["passed"], e["detail"], e["path"]) for e in migration["expectations"]] == [(False, "90 rows", *beside)]
+
+
+GO_SEED = """
+CREATE TABLE orders (id int PRIMARY KEY);
+CREATE TABLE schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);
+INSERT INTO schema_migrations VALUES (1, false);
+"""
+ORDERS = {"db/migrations/1_orders.up.sql": "CREATE TABLE orders (id int PRIMARY KEY);\n"}
+
+
+def test_what_the_seed_lacks_of_the_base_is_all_that_is_read_of_it(action: Action) -> None:
+    base = BASE_FILES | ORDERS | {"db/migrations/2_note.up.sql": "ALTER TABLE orders ADD note text;\n"}
+    sha = action.repo.commit(base, parent=action.base)
+    action.repo.set_branch("main", sha)
+    third = {"db/migrations/3_index.up.sql": "CREATE INDEX ON orders (note);\n"}
+    pull = action.repo.open_pull(number=7, head_sha=action.repo.commit(base | third, parent=sha))
+    event = action.github.pull_request_event(action.repo, pull)
+    environment = {"seed": "go.sql"}
+    (action.workspace / "go.sql").write_text(GO_SEED)
+
+    status, _log = action.run(event, **environment)
+
+    assert status == 0
+    assert len([r for r in action.github.requests if "/git/blobs/" in r.path]) == 2
+    said = "1 migration of the base branch that the seed lacked was applied first: `db/migrations/2_note.up.sql`"
+    assert said in action.comments()[0]
+    report = json.loads((action.workspace / "migration-rehearsal.json").read_text())
+    assert [(one["path"], one["version"]) for one in report["caught_up"]] == [("db/migrations/2_note.up.sql", "2")]
+
+
+def test_a_version_that_another_open_pull_request_brings_is_said(action: Action) -> None:
+    mine, theirs = {"db/migrations/1_note.up.sql": "SELECT 1;"}, {"db/migrations/01_total.up.sql": "SELECT 2;", "app.py": ""}
+    action.repo.open_pull(number=3, head_sha=action.repo.commit({**BASE_FILES, **theirs}, parent=action.base))
+    pull = action.open_pull(mine)
+
+    action.run_pull(pull)
+    first = action.comments()[0]
+    action.repo.close_pull(3)
+    action.run_pull(pull)
+    again = action.comments()[0]
+
+    said = "has the same version as `db/migrations/01_total.up.sql` in the open pull request 3"
+    assert (said in first, said in again) == (True, False)
+
+
+def test_a_replay_tells_what_was_answered_whatever_happened_elsewhere(action: Action, journal_url: str) -> None:
+    theirs = {"db/migrations/01_total.sql": "SELECT 2;"}
+    pull = action.open_pull(GOOD)
+    action.run_pull(pull, journal_url=journal_url)
+    first = action.comments()[0]
+    action.repo.open_pull(number=8, head_sha=action.repo.commit({**BASE_FILES, **theirs}, parent=action.base))
+
+    _status, log = action.run_pull(pull, journal_url=journal_url)
+
+    assert "replayed from the journal" in log
+    assert action.comments() == [first]
+
+
+def test_not_to_know_of_other_pull_requests_is_a_note(action: Action) -> None:
+    pull = action.open_pull(GOOD)
+    action.github.fail("GET", r"/pulls$", how="422", times=9)
+
+    status, _log = action.run_pull(pull)
+
+    assert status == 0
+    assert "Whether another open pull request brings the same versions is not known" in action.comments()[0]
+
+
+def test_two_entries_of_the_merge_queue_with_one_version(action: Action) -> None:
+    ahead, mine = {"db/migrations/1_total.up.sql": "SELECT 1;"}, {"db/migrations/1_note.up.sql": "SELECT 2;"}
+    pull = action.open_pull(mine)
+    queued = action.repo.commit({**BASE_FILES, **ahead}, parent=action.base)
+    merged = action.repo.commit({**BASE_FILES, **ahead, **mine}, parent=[queued, pull.head_sha])
+
+    action.run(action.github.merge_group_event(action.repo, pull, merged), "merge_group", merged)
+
+    assert "has the same version as" in (action.workspace / "summary").read_text()

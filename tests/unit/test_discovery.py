@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.discovery import decode, plan_changes, plan_files
+from bot.discovery import decode, plan_changes, plan_files, with_same_version
 from bot.errors import MigrationFileError
 from bot.layouts import LAYOUTS, Layout, named
-from bot.model import FileChange, FileStatus, Plan
+from bot.model import FileChange, FileStatus, Plan, Severity
 from bot.sources import place
 from bot.sql import split
 from tests.histories import HISTORIES
@@ -728,3 +728,113 @@ def test_a_byte_order_mark_is_psqls_to_drop() -> None:
     texts = {"sqitch.plan": "users", "deploy/users.sql": "\ufeff\\ir ../lib.sql\n", "lib.sql": "\ufeffSELECT 1;"}
 
     assert [m.text for m in folder_plan(texts).migrations] == ["SELECT 1;\n\n"]
+
+
+def test_on_a_dump_the_base_is_known_without_being_read() -> None:
+    base = {"db/V1__a.sql": "blob1", "db/V1_2__b.sql": "blob2", "db/R__v.sql": "blob3", "db/B1__all.sql": "blob4"}
+
+    def read(path: str) -> bytes:
+        assert path not in base
+        return b"SELECT 1;"
+
+    found = plan_changes([FileChange("db/V2__c.sql", A)], base, read, read, with_base=False)
+
+    assert found.base == ()
+    assert [(s.path, s.version, s.content, s.recorded, s.repeatable, s.sql) for s in found.standing] == [
+        ("db/B1__all.sql", "1", "blob4", "1", False, False),
+        ("db/V1__a.sql", "1", "blob1", "1", False, True),
+        ("db/V1_2__b.sql", "1.2", "blob2", "1.2", False, True),
+        ("db/R__v.sql", "v", "blob3", "R v", True, True),
+    ]
+
+
+def test_named_files_on_a_dump_stand_on_the_earlier_ones_and_know_of_the_later() -> None:
+    texts = {f"m/{n}_x.up.sql": b"SELECT 1;" for n in range(1, 6)}
+
+    found = plan_files(["m/3_x.up.sql"], list(texts), texts.__getitem__, None, with_base=False)
+
+    assert [(s.recorded, s.due) for s in found.standing] == [("1", True), ("2", True), ("4", False), ("5", False)]
+    assert len({s.content for s in found.standing}) == 1
+
+
+# layout -> how its history table has each of the migrations in tests/histories.py
+RECORDED = {
+    "prisma": ["20240101000000_a", "20240102000000_b"],
+    "sqitch": ["z", "y", "x"],
+    "drizzle": ["1", "2"],
+    "flyway": ["9", "10", "10.1", "11", "R view"],
+    "goose": ["9", "10", "11"],
+    "dbmate": ["10", "8", "9"],
+    "supabase": ["20240101000000", "20240102000000"],
+    "hasura": ["1706702400000", "1706702400001"],
+    "diesel": ["00000000000000", "20240101000000", "20240102000000"],
+    "popx": ["20240101", "20240102", "20240103"],
+    "sqlx": ["9", "10", "11"],
+    "golang-migrate": ["9", "10", "11"],
+    "atlas": ["20240101000000", "20240102000000", "20240103000000"],
+    "node-pg-migrate": ["999_a", "1000_b"],
+    "plain": ["", "", ""],
+}
+
+
+@pytest.mark.parametrize("layout", RECORDED)
+def test_how_a_history_table_has_a_migration(layout: str) -> None:
+    files = HISTORIES[layout].files
+    found = plan([FileChange(path, A) for path in files], texts=files)
+
+    recorded = [m.recorded for m in found.migrations]
+    assert recorded == (RECORDED[layout][-1:] if found.migrations[0].files else RECORDED[layout])  # of a group the last one's
+    assert RECORDED.keys() == HISTORIES.keys()
+
+
+def test_a_reworked_change_of_sqitch_is_there_once_for_each_time() -> None:
+    plan_text = "a 2024-01-01T00:00:00Z A <a@b>\n@v1\na [a@v1] 2024-01-02T00:00:00Z A <a@b>\n"
+    texts = {"sqitch.plan": plan_text, "deploy/a.sql": "SELECT 2;", "deploy/a@v1.sql": "SELECT 1;"}
+
+    found = plan([FileChange(path, A) for path in texts], texts=texts)
+
+    assert [(m.path, m.recorded) for m in found.migrations] == [("deploy/a@v1.sql", "a"), ("deploy/a.sql", "a#2")]
+
+
+# the base branch's versions, the new ones, what is said of these
+HOLES = [
+    (["1", "2", "3"], ["4"], []),
+    (["1", "2", "3"], ["5"], ["the number 4"]),
+    (["1", "2", "3"], ["4", "7"], ["the numbers 5 to 6"]),
+    (["0", "1", "2"], ["4", "6"], ["the number 3", "the number 5"]),
+    (["01", "002", "3"], ["05"], ["the number 4"]),
+    (["1", "2"], ["4"], []),  # two are no habit
+    (["1", "3", "4"], ["6"], []),  # nor is this one
+    (["2", "3", "4"], ["6"], []),
+    (["1", "2", "3"], ["20240131"], []),  # from now on they are dates
+    (["20240101", "20240102", "20240103"], ["20240105"], []),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "said"), HOLES)
+def test_a_number_that_is_left_out(old: list[str], new: list[str], said: list[str]) -> None:
+    changes = [FileChange(f"m/{n}_x.up.sql", A) for n in new]
+
+    found = [p for p in plan(changes, [f"m/{n}_x.up.sql" for n in old]).problems if "leaves out" in p.message]
+
+    assert [p.message.partition(";")[0] for p in found] == [f"leaves out {numbers}" for numbers in said]
+    assert {p.severity for p in found} <= {Severity.NOTICE}
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("m/5_other.up.sql", True),
+        ("m/005_other.up.sql", True),
+        ("m/5_mine.up.sql", False),
+        ("m/6_other.up.sql", False),
+        ("m/5_other.down.sql", False),
+        ("elsewhere/5_other.up.sql", False),
+    ],
+)
+def test_a_version_that_another_pull_request_brings(path: str, found: bool) -> None:
+    mine = plan([FileChange("m/5_mine.up.sql", A)])
+    added, changed = [FileChange(path, A)], [FileChange(path, M)]
+
+    assert [p.path for p in with_same_version(mine, [(7, added)])] == ["m/5_mine.up.sql"] * found
+    assert list(with_same_version(mine, [(7, changed)])) == []

@@ -116,6 +116,16 @@ def test_a_layouts_row_is_what_it_does(layout: Layout) -> None:
     assert (f"`{layout.index.file}`" if layout.index else "") in _order
 
 
+def test_the_page_tells_of_each_history_table_and_its_checksum() -> None:
+    text = (ROOT / "docs" / "layouts.md").read_text().partition("| layout | was run |")[2].partition("\n\n")[0]
+    cells = [line.strip("|").split("|") for line in text.splitlines()[2:]]
+    checksums = {name: row[2].strip() for row in cells for name in re.findall(r"`([\w-]+)`", row[0])}
+    kept = {layout.name: layout.history.checksum for layout in LAYOUTS if layout.history and not layout.refused}
+
+    assert checksums.keys() == kept.keys()
+    assert {name for name, said in checksums.items() if re.match("SHA|CRC", said)} == {name for name in kept if kept[name]}
+
+
 def test_what_the_page_says_of_old_versions_is_what_findings_say() -> None:
     text = (ROOT / "docs" / "layouts.md").read_text()
     never, refuse = re.search(r"with what the tool does then: (.*) never run it, without a word; (.*) refuse;", text).groups()  # type: ignore[union-attr]

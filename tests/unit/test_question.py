@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.model import HistoryProblem, Migration, Plan, PullRequest, Source
+from bot.model import HistoryProblem, Migration, Plan, PullRequest, Severity, Source, Standing
 from bot.production import Production
 from bot.question import Surroundings, question_of
 from bot.settings import Settings
@@ -16,6 +16,7 @@ TWO = Migration("m/2.sql", "2", "plain", "SELECT 2;")
 BASE = Migration("m/0.sql", "0", "plain", "SELECT 0;")
 PLAN = Plan((ONE, TWO), (BASE,), reason="because")
 PULL = PullRequest("o/r", "a" * 40, "b" * 40, 7)
+STANDING = Standing("m/0.sql", "0", "plain", "blob", "0")
 AROUND = Surroundings("program", "sha256:seed", "", "17.2")
 SETTINGS = Settings(seed="x.dump")
 
@@ -35,6 +36,9 @@ DIFFERENT = [
     ({"plan": replace(PLAN, problems=(HistoryProblem("m/0.sql", "edited"),))}, True),
     ({"plan": replace(PLAN, base=())}, False),  # with a dump as seed the base's files are not run
     ({"plan": replace(PLAN, base=()), "around": replace(AROUND, seed="")}, True),
+    ({"plan": replace(PLAN, standing=(STANDING,))}, True),
+    ({"plan": replace(PLAN, standing=(STANDING,)), "around": replace(AROUND, seed="")}, True),
+    ({"plan": replace(PLAN, problems=(HistoryProblem("m/0.sql", "edited", Severity.NOTICE),))}, True),
     ({"around": replace(AROUND, program="other")}, True),
     ({"around": replace(AROUND, seed="sha256:other")}, True),
     ({"around": replace(AROUND, seed_sql="sha256:rows")}, True),
@@ -88,3 +92,20 @@ def test_the_places_of_a_runs_steps() -> None:
 
 def test_a_name_that_is_not_utf_8_has_a_key_too() -> None:
     assert key(plan=replace(PLAN, migrations=(replace(ONE, path="m/caf\udce9.sql"),)))
+
+
+def test_of_what_the_base_has_its_content_decides() -> None:
+    plans = [replace(PLAN, standing=(replace(STANDING, content=content),)) for content in ("blob", "blob", "other")]
+
+    assert [key(plan=plan) == key(plan=plans[0]) for plan in plans] == [True, True, False]
+
+
+def test_without_a_dump_a_history_table_that_a_migration_names_decides() -> None:
+    around = replace(AROUND, seed="")
+    names = replace(ONE, layout="goose", text="TRUNCATE goose_db_version")
+    grounds = [
+        question_of(replace(PLAN, migrations=(migration,)), SETTINGS, PULL, around).clone().request_hash
+        for migration in (ONE, replace(names, text="SELECT 1"), names)
+    ]
+
+    assert [ground == grounds[0] for ground in grounds] == [True, True, False]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bot import report as rendering
 from bot.model import (
+    CaughtUp,
     CloneFacts,
     ColumnNulls,
     ConstraintChange,
@@ -245,3 +246,31 @@ def test_a_migration_bears_the_sign_of_its_weightiest_finding(case: str) -> None
     findings = [Finding("r", severity, "m", migration.path) for severity in severities]
 
     assert rendering.mark(migration, [*findings, Finding("r", Severity.ERROR, "m", "another.sql")]) == expected
+
+
+# what was run on the seed first -> how it is told
+CAUGHT_UP = {
+    (): "",
+    ("m/`2`_b.sql",): "1 migration of the base branch that the seed lacked was applied first: `m/ˋ2ˋ_b.sql` (40 ms).",
+    tuple(f"m/{n}.sql" for n in range(1, 8)): (
+        "7 migrations of the base branch that the seed lacked were applied first: "
+        "`3.sql`, `4.sql`, `5.sql`, `6.sql`, `7.sql`, … (280 ms)."
+    ),
+}
+
+
+@pytest.mark.parametrize("paths", CAUGHT_UP)
+def test_what_the_seed_lacked_is_told_in_a_sentence(paths: tuple[str, ...]) -> None:
+    told = replace(report(Verdict.PASS, rehearsal()), caught_up=tuple(CaughtUp(path, "1", 40.0) for path in paths))
+
+    assert rendering.caught_up_text(told) == CAUGHT_UP[paths]
+    assert CAUGHT_UP[paths] in rendering.text(told)
+    assert ("lacked" in rendering.comment(told)) is bool(paths)
+
+
+def test_what_is_not_rehearsed_is_not_counted_as_such() -> None:
+    findings = (Finding("history-changed", Severity.WARNING, "`b.sql` was run already", "b.sql"),)
+    skipped = rehearsal(outcome=Outcome.SKIPPED)
+
+    assert rendering.headline(report(Verdict.WARN, skipped, findings=findings)) == "`b.sql` was run already"
+    assert rendering.headline(report(Verdict.WARN, rehearsal(), skipped, findings=findings)).startswith("1 migration rehearsed")
