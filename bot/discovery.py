@@ -35,6 +35,7 @@ _WRITTEN = ("schema.sql", "structure.sql")
 _ONE_EACH = ("migration.sql", "up.sql")  # in a folder for each migration
 _NUMBERED_SINCE = 3  # so many numbers without a hole are no chance
 _MOST_MISSING = 100  # a date after small numbers leaves out millions, and is no mistake
+_MOST_SUMMED = 1000  # files of a folder that are all read to be compared with their sums
 _TEXTS_READ = 2  # of the base's files, where names alone do not tell the tool
 
 
@@ -219,6 +220,7 @@ def _plan_of(chosen: _Chosen, near: Sequence[FileChange], head: _Tree, base: _Tr
         *_out_of_order(layout, ups, [path for path in old if path in names.of], names, head),
         *_with_one_version(layout, ups, names),
         *_holes(layout, ups, versions, names),
+        *_wrong_sums(chosen, head),
     ]
     reason = _reason(chosen, migrations)
     if not with_base:
@@ -683,6 +685,20 @@ def _out_of_order(layout: Layout, ups: Sequence[str], old: Sequence[str], names:
     for path in late:
         if newest and names.age[path] < names.age[newest]:
             yield HistoryProblem(path, f"comes before {quoted(newest)}, which the base branch has: {layout.late}")
+
+
+def _wrong_sums(chosen: _Chosen, head: _Tree) -> Iterator[HistoryProblem]:
+    """Folders that do not fit the sums beside them. All of a folder has to be read: not where it is large."""
+    sums = chosen.layout.sums
+    for root in sorted(chosen.roots) if sums else ():
+        assert sums is not None  # noqa: S101  asked just before
+        there = str(root / sums.file)
+        files = sorted(path for path in head.paths if path.endswith(".sql") and PurePosixPath(path).parent == root)
+        if there not in head.paths or len(files) > _MOST_SUMMED:
+            continue
+        text = head.read(there).decode("utf-8", errors="replace")
+        if wrong := sums.check(text, [(PurePosixPath(path).name, head.read(path)) for path in files]):
+            yield HistoryProblem(str(root / wrong[0]), f"{wrong[1]}: {chosen.layout.tool} {sums.refusal}")
 
 
 def _with_one_version(layout: Layout, ups: Sequence[str], names: _Names) -> Iterator[HistoryProblem]:

@@ -5,7 +5,9 @@ The unit tests plan them, tests/postgres runs them and compares the schema with 
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
+from hashlib import sha256
 
 from bot.model import Transaction
 
@@ -23,6 +25,18 @@ class History:
     files: dict[str, str]
     migrations: dict[str, Transaction]
     with_down: tuple[str, ...] = ()
+
+
+def with_atlas_sum(files: dict[str, str]) -> dict[str, str]:
+    """A folder of Atlas with the sums that Atlas writes beside its files: of each, all before it included, and of the sums."""
+    running, lines = sha256(), []
+    for path, text in sorted(files.items()):
+        name = path.rpartition("/")[2]
+        running.update(f"{name}{text}".encode())
+        lines.append(f"{name} h1:{b64encode(running.digest()).decode()}")
+    total = b64encode(sha256("".join(lines).replace(" h1:", "").encode()).digest()).decode()
+    folder = next(iter(files)).rpartition("/")[0]
+    return {**files, f"{folder}/atlas.sum": "\n".join([f"h1:{total}", *lines, ""])}
 
 
 HISTORIES = {
@@ -160,13 +174,14 @@ HISTORIES = {
         ("m/10_b.up.sql",),
     ),
     "atlas": History(
-        {
-            "migrations/atlas.sum": "h1:AAAA=\n",
-            "migrations/20240101000000.sql": TABLE,
-            "migrations/20240102000000_b.sql": f"-- a comment\n{COLUMN}",
-            "migrations/20240103000000_c.sql": f"-- atlas:txmode none\n\n-- atlas:nolint\n{INDEX}",
-            "migrations/20240104000000_all.sql": f"-- atlas:checkpoint\n\n{TABLE}",
-        },
+        with_atlas_sum(
+            {
+                "migrations/20240101000000.sql": TABLE,
+                "migrations/20240102000000_b.sql": f"-- a comment\n{COLUMN}",
+                "migrations/20240103000000_c.sql": f"-- atlas:txmode none\n\n-- atlas:nolint\n{INDEX}",
+                "migrations/20240104000000_all.sql": f"-- atlas:checkpoint\n\n{TABLE}",
+            }
+        ),
         {
             "migrations/20240101000000.sql": SINGLE,
             "migrations/20240102000000_b.sql": SINGLE,

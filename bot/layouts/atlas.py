@@ -6,17 +6,21 @@ before it, and runs on new databases only. A folder whose names are another tool
 linter.
 
 Its table has a row for each version, with how many of how many statements were applied; a row of type 1 is a baseline, which
-counts for all versions before it. Files are compared with `atlas.sum`, not with the table: of that only the statements of a file
+counts for all versions before it. `atlas.sum` has a line for each file with the SHA-256 of all names and contents up to this one,
+and before these one of all the lines; where a file does not fit, Atlas runs nothing (`NewHashFile`, `Validate` in
+sql/migrate/dir.go). Files are compared with `atlas.sum`, not with the table: of that only the statements of a file
 that was left half way (`Executor.Execute` in sql/migrate/migrate.go; the table in cmd/atlas/internal/migrate/ent).
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from bot.layouts.base import HistoryTable, Layout, Name, Row, is_expectation, rank, recorded_of
+from bot.layouts.base import HistoryTable, Layout, Name, Row, Sums, is_expectation, rank, recorded_of
 from bot.model import Recorded, Transaction
 from bot.sql import Script
 
@@ -51,6 +55,28 @@ def _transaction(text: str, _script: Script) -> Transaction:
 
 def _skips(text: str) -> str | None:
     return "is a checkpoint, which Atlas runs on new databases only" if "checkpoint" in _directives(text) else None
+
+
+def _sums(text: str, files: Sequence[tuple[str, bytes]]) -> tuple[str, str] | None:
+    """Compares a folder with its `atlas.sum`: the first file that does not fit, and what is wrong with it."""
+    total, *lines = [line.strip() for line in text.strip().split("\n")]
+    listed = dict(line.rsplit(" h1:", 1) for line in lines if " h1:" in line)
+    running = hashlib.sha256()
+    for name, content in files:
+        running.update(name.encode())
+        if _directives(content.decode("utf-8", errors="replace")).get("sum") == "ignore":
+            continue
+        running.update(content)
+        if name not in listed:
+            return name, "is not in `atlas.sum`"
+        if listed.pop(name) != base64.b64encode(running.digest()).decode():
+            return name, "is not what `atlas.sum` was made of, or a file before it was put in or taken away since"
+    if listed:
+        return next(iter(listed)), "is in `atlas.sum`, and not in the folder"
+    sums = "".join(line.replace(" h1:", "") for line in lines)
+    if total != f"h1:{base64.b64encode(hashlib.sha256(sums.encode()).digest()).decode()}":
+        return "atlas.sum", "does not fit itself: its first line is not of the others, as after a merge"
+    return None
 
 
 def _read(rows: Sequence[Row]) -> Recorded:
@@ -92,6 +118,7 @@ ATLAS = Layout(
         ),
     ),
     marks=("atlas.sum",),
+    sums=Sums("atlas.sum", _sums, "runs nothing until `atlas migrate hash` was run and looked at (checksum mismatch)"),
     skips=_skips,
     late="a database that has that one refuses this, unless exec-order is set to non-linear",
 )

@@ -144,6 +144,17 @@ class Index:
 
 
 @dataclass(frozen=True, slots=True)
+class Sums:
+    """A file in the history's folder with sums of all SQL files in it. `check`: its text, and names and contents in the order of
+    the names -> the first file that does not fit and what is wrong with it; `refusal`: what the tool does then.
+    """
+
+    file: str
+    check: Callable[[str, Sequence[tuple[str, bytes]]], tuple[str, str] | None]
+    refusal: str
+
+
+@dataclass(frozen=True, slots=True)
 class Beside:
     """A file of settings that belongs to one migration. `path`: of the migration -> of the settings; `remark`: the settings'
     text -> a comment without a line end, or nothing. Both parts begin with the comment: what decides how a migration is sent is
@@ -170,7 +181,7 @@ class Layout:
     - `psql`: where its tool is psql: (path, the repository's top) -> the folder that psql is started in;
     - `root`: path -> the folder that holds the history;
     - `marks`: files or folders in the history's folder that only this tool has there; `marks_above`: in it or above it;
-    - `index`, `beside`: other files that tell more of the migrations;
+    - `index`, `sums`, `beside`: other files that tell more of the migrations;
     - `only_named_so`: whether a folder of such names holds nothing else, so that a file with another name is a mistake;
     - `kept`: version -> the version whose earlier text it keeps, where the tool keeps such copies;
     - `skips`: text -> why the tool does not run such a file on a database that has run others, or None;
@@ -196,6 +207,7 @@ class Layout:
     marks: tuple[str, ...] = ()
     marks_above: tuple[str, ...] = ()
     index: Index | None = None
+    sums: Sums | None = None
     beside: Beside | None = None
     only_named_so: bool = True
     kept: Callable[[str], str | None] = lambda _version: None

@@ -16,7 +16,7 @@ from bot.layouts import LAYOUTS, Layout, named
 from bot.model import FileChange, FileStatus, Plan, Severity
 from bot.sources import place
 from bot.sql import split
-from tests.histories import HISTORIES
+from tests.histories import HISTORIES, with_atlas_sum
 
 A, M, D, R = FileStatus.ADDED, FileStatus.MODIFIED, FileStatus.REMOVED, FileStatus.RENAMED
 
@@ -623,6 +623,30 @@ def test_a_way_back_may_be_edited() -> None:
     found = folder_plan({"m/1_a.down.sql": "SELECT 2;"}, with_texts("m/1_a.up.sql", "m/1_a.down.sql"))
 
     assert found.problems == ()  # it is run when it is needed, as it is then
+
+
+# what a folder holds besides 1_a.sql and 2_b.sql as they were when atlas.sum was made -> what is said of which file
+ATLAS_SUM = {
+    "as it was": ({}, []),
+    "a file that was not summed": ({"m/3_c.sql": "SELECT 3;"}, ["m/3_c.sql is not in `atlas.sum`"]),
+    "another text": ({"m/1_a.sql": "SELECT 9;"}, ["m/1_a.sql is not what `atlas.sum` was made of"]),
+    "a file in between": ({"m/1z_b.sql": "-- atlas:sum ignore\n\nSELECT 3;"}, ["m/2_b.sql is not what `atlas.sum` was made of"]),
+    "a merge": ({"m/atlas.sum": "h1:AAAA=\n{lines}"}, ["m/atlas.sum does not fit itself"]),
+    "a line too many": ({"m/atlas.sum": "{total}\n{lines}9_z.sql h1:AAAA=\n"}, ["m/9_z.sql is in `atlas.sum`, and not"]),
+    "nothing": ({"m/atlas.sum": ""}, ["m/1_a.sql is not in `atlas.sum`"]),
+}
+
+
+@pytest.mark.parametrize(("other", "said"), ATLAS_SUM.values(), ids=ATLAS_SUM.keys())
+def test_a_folder_of_atlas_fits_its_sum(other: dict[str, str], said: list[str]) -> None:
+    texts = with_atlas_sum({"m/1_a.sql": "SELECT 1;", "m/2_b.sql": "SELECT 2;\n"})
+    total, _, lines = texts["m/atlas.sum"].partition("\n")
+    texts |= {path: text.format(total=total, lines=lines) if path == "m/atlas.sum" else text for path, text in other.items()}
+
+    problems = [f"{p.path} {p.message}" for p in folder_plan(texts, layout="atlas").problems]
+
+    assert len(problems) == len(said)
+    assert all(found.startswith(start) and "Atlas runs nothing" in found for found, start in zip(problems, said, strict=True))
 
 
 def test_rails_is_refused_with_what_to_do() -> None:
