@@ -21,6 +21,7 @@ from bot.layouts import COMMAND
 from bot.model import Finding, Migration, Outcome, Plan, Rehearsal, RelationLock, Report, Severity, TableChange, Verdict
 from bot.plain import to_plain
 from bot.program import templates_folder
+from bot.timeline import mermaid
 from bot.words import count, duration, name, one_line, relation, size, visible
 
 if TYPE_CHECKING:
@@ -300,6 +301,7 @@ def _environment() -> Environment:
         "place": place,
         "named_files": named_files,
         "at": at,
+        "timeline": mermaid,
         "nowrap": nowrap,
         "columns": columns,
     }
