@@ -46,7 +46,7 @@ A call names its run (Journal-Run) and its step (Journal-Step), for example:
   curl http://127.0.0.1:8377/orders/x -H 'Journal-Run: task-7' -H 'Journal-Step: 1' --data …
 Answers are kept sealed: MIGRATION_REHEARSAL_JOURNAL_KEY is needed (openssl rand -hex 32). More is in docs/sidecar.md.
 """
-_SUFFIX_FORMATS = {".json": "json", ".md": "markdown", ".txt": "text"}
+FORMATS = ("text", "markdown", "json", "sarif", "junit", "code-quality", "html")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,14 +92,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_what(rehearse)
     _add_command(rehearse)
     _add_how(rehearse)
-    rehearse.add_argument("--format", choices=("text", "markdown", "json"), default="text", help="of the report (default: text)")
+    rehearse.add_argument(
+        "--format", choices=FORMATS, default="text", metavar="FORMAT", help=f"{', '.join(FORMATS)} (default: text)"
+    )
     rehearse.add_argument(
         "--output",
         action="append",
         default=[],
         metavar="F",
-        help="write the report to F as well, as its ending says (.json, .md, .txt), else as --format; may be repeated",
+        help="write the report to F as well, as its ending says (.json, .md, .txt, .sarif, .xml for JUnit, .html), or as in "
+        "code-quality=F, else as --format; may be repeated",
     )
+    rehearse.add_argument("--open", action="store_true", help="show the report as a page in the browser, with its timeline")
     rehearse.add_argument("--print-sql", action="store_true", help="print the migrations' SQL if, and only if, everything passed")
     rehearse.add_argument("--quiet", action="store_true", help="no progress")
     rehearse.set_defaults(run=_rehearse)
@@ -418,8 +422,9 @@ def _rehearse(options: argparse.Namespace) -> int:
         report = rehearse_plan(plan, settings, progress, journal=journal)
     status = exit_status(report.verdict)
     for target in options.output:
-        form = _SUFFIX_FORMATS.get(Path(target).suffix.lower(), options.format)
-        _write(target, _rendered(report, form, settings))
+        _write(*_exported(report, target, options.format, settings))
+    if options.open:
+        _open(_rendered(report, "html", settings))
     if options.print_sql:
         sys.stderr.write(_rendered(report, options.format, settings))
         if _all_passed(report):
@@ -527,13 +532,28 @@ def _opened_journal(options: argparse.Namespace, *, join: bool = False) -> Itera
 
 
 def _rendered(report: Report, form: str, settings: Settings) -> str:
-    from bot import report as rendering  # noqa: PLC0415
+    from bot.exports import named  # noqa: PLC0415
 
-    if form == "json":
-        return rendering.to_json(report, show_row_data=settings.show_row_data)
-    if form == "markdown":
-        return rendering.comment(report)
-    return rendering.text(report, show_row_data=settings.show_row_data)
+    return named(form).write(report, settings.show_row_data)
+
+
+def _exported(report: Report, target: str, default: str, settings: Settings) -> tuple[str, str]:
+    """Where to write, and what."""
+    from bot.exports import for_file  # noqa: PLC0415
+
+    form, path = for_file(target, default)
+    return path, form.write(report, settings.show_row_data)
+
+
+def _open(page: str) -> None:
+    """Shows a page, from a file that stays, as nobody knows when the browser has read it; only its owner may read it."""
+    import tempfile  # noqa: PLC0415
+    import webbrowser  # noqa: PLC0415
+
+    with tempfile.NamedTemporaryFile("w", suffix=".html", prefix="migration-rehearsal-", delete=False, encoding="utf-8") as file:
+        file.write(page)
+    shown = webbrowser.open(Path(file.name).as_uri())
+    print(f"{'The page is' if shown else 'There is no browser to show the page, which is'} {file.name}", file=sys.stderr)
 
 
 def _write(target: str, content: str) -> None:

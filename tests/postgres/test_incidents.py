@@ -11,7 +11,7 @@ from bot.production import Production
 from bot.report import to_json
 from bot.rules import Policy, judge
 from tests.fix_postgres import Stage
-from tests.unit.test_report import CLONE, RUN
+from tests.reports import CLONE, RUN
 
 SEED = """
 CREATE TABLE users (id bigserial PRIMARY KEY, email text, note text, name text NOT NULL);

@@ -13,83 +13,15 @@ from hypothesis import strategies as st
 from bot import report as rendering
 from bot.model import (
     CaughtUp,
-    CloneFacts,
-    ColumnNulls,
-    ConstraintChange,
-    Down,
-    Expectation,
     Finding,
-    HeldLock,
-    IndexChange,
-    Loss,
     Outcome,
-    Rehearsal,
-    RelationLock,
     Report,
-    RunFacts,
-    SchemaChange,
-    SeedFacts,
     Severity,
-    SqlError,
     StatementResult,
-    TableChange,
-    Transaction,
     Verdict,
 )
 from bot.words import duration
-
-RUN = RunFacts("11111111-1111-5111-8111-111111111111", "k", "o/r", 7, "abcdef0123" * 4)
-CLONE = CloneFacts("embedded", "18.6", SeedFacts("custom", "sha256:1", "2026-11-22T03:10:00Z", 19_756_849_561, 41_200_000), 100.0)
-
-
-def rehearsal(name: str = "orders", *, outcome: Outcome = Outcome.APPLIED) -> Rehearsal:
-    """A rehearsal with one of everything, `name` in every place where a foreign name can be."""
-    error = SqlError("23502", f"column {name} is bad", 2, detail="Key (email)=(secret@example.org)")
-    failed = outcome is Outcome.FAILED
-    return Rehearsal(
-        path=f"db/{name}.sql",
-        version=name,
-        layout="plain",
-        outcome=outcome,
-        transaction=Transaction.SINGLE,
-        duration_ms=1900.0,
-        error=error if failed else None,
-        statements=(
-            StatementResult(
-                1, f"ALTER TABLE {name}", 12.0, 5, (HeldLock(name, "AccessExclusiveLock"),), error if failed else None
-            ),
-        ),
-        statements_total=1,
-        locks=(RelationLock(name, "AccessExclusiveLock", 40.0, ("reads", "writes"), 1, 40.0, 40.0, 12),),
-        wal_bytes=12_000_000,
-        disk_bytes=3_000_000,
-        temp_bytes=2_000_000,
-        tables=(TableChange(name, 10, 12, 2, 1, 0, 8192, 16384, False, 1),),
-        columns=(ColumnNulls(name, name, None, 3),),
-        indexes=(IndexChange(name, name, "added", f"CREATE INDEX {name}", valid=False, line=1),),
-        expectations=(Expectation(1, f"{name} > 0", passed=False, detail="it is not so"),),
-        down=Down(
-            f"db/{name}.down.sql",
-            Outcome.FAILED if failed else Outcome.APPLIED,
-            restored=False,
-            differences=(SchemaChange("view", name, "changed", name, name), SchemaChange("index", name, "added", None, name)),
-            rows_lost=3,
-            losses=(Loss(name, None, 3, kept_before=True), Loss(name, name, 4, kept_before=False)),
-            error=error if failed else None,
-            again=Outcome.FAILED,
-        ),
-        constraints=(ConstraintChange(name, name, "check", "added", False, 3, f"CHECK ({name})", failed, 12),),
-        schema=(SchemaChange("column", name, "changed", name, name),),
-    )
-
-
-def report(verdict: Verdict, *migrations: Rehearsal, findings: tuple[Finding, ...] = ()) -> Report:
-    return Report(verdict, RUN, CLONE, migrations, findings, notes=("plain: because",), total_ms=48_000.0)
-
-
-def finding(message: str, severity: Severity = Severity.ERROR, **more: object) -> Finding:
-    return Finding("constraint-broken", severity, message, "db/1.sql", 3, **more)  # type: ignore[arg-type]
-
+from tests.reports import HOSTILE, RUN, finding, rehearsal, report
 
 FAILED = report(
     Verdict.FAIL, rehearsal(outcome=Outcome.FAILED), findings=(finding("`t.c` cannot become NOT NULL: 3 of 12 rows are NULL"),)
@@ -150,20 +82,12 @@ def test_json_has_the_names_that_are_promised() -> None:
     assert value["clone"]["seed"]["rows"] == 41_200_000
 
 
-HOSTILE = st.lists(
-    st.sampled_from(
-        [*"`|\\<>*_[]()!#@~-=+.:\n\r\t\"'$&",
-         "\u202e", "\u200b", "a", "1", "@everyone", "<!-- migration-rehearsal -->", "</details>",
-         "<script>", "](http://x)", "```", "www.x.org", "#12", "\x1b[31m", "é", "\udc80"]
-    ),
-    max_size=12,
-).map("".join)  # fmt: skip
 _SPAN = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 
 
 def outside_code(markdown: str) -> str:
     """What is left of Markdown when fenced blocks and code spans are taken out: what may be markup."""
-    without_blocks = re.sub(r"^(`{3,})sql\n.*?^\1$", "", markdown, flags=re.DOTALL | re.MULTILINE)
+    without_blocks = re.sub(r"^(`{3,})(?:sql|mermaid)\n.*?^\1$", "", markdown, flags=re.DOTALL | re.MULTILINE)
     return "\n".join(_SPAN.sub("", line) for line in without_blocks.split("\n"))
 
 
