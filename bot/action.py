@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from bot.delivery import Delivery
 from bot.discovery import Known, may_be_migration, plan_changes
 from bot.errors import EventError, FencedError, GitHubError, JournalError, RehearsalError, as_fault
-from bot.event import read_event
+from bot.event import asks_anew, read_event
 from bot.github_client import GitHub
 from bot.journal.opening import open_journal
 from bot.journal.place import Place
@@ -49,6 +49,8 @@ def run_action(
     if isinstance(event, Ignored):
         print(f"Nothing to rehearse: {one_line(event.reason)}.", file=out)
         return 0
+    if asks_anew(settings.event_name):
+        settings = replace(settings, settings=replace(settings.settings, force=True))
     with closing(make_github(settings)) as github, ExitStack() as stack:
         pull = _completed(event, github)
         delivery = Delivery(github, pull, settings, out)

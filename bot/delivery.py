@@ -1,4 +1,4 @@
-"""Getting a report to where people look: comment, status, step summary, outputs, annotations, the JSON file.
+"""Getting a report to where people look: comment, status, check run, step summary, outputs, annotations, the JSON file.
 
 What happens at GitHub happens through the journal; what is written on the runner is written each time, as each has its own.
 """
@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import secrets
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 from bot import report as rendering
+from bot.check_run import CheckRun, annotated, cancelled, check_run_of
 from bot.discovery import with_same_version
 from bot.errors import GitHubError, UsageError
 from bot.github_client import GitHub, Refused, Status
 from bot.journal.runs import Steps, Unjournaled
 from bot.journal.steps import Step
 from bot.model import Elsewhere, Finding, Plan, PullRequest, Report, Severity, Verdict
+from bot.plain import to_plain
 from bot.report import MARKER, counts
 from bot.settings import ActionSettings
 from bot.words import one_line
 
-CONTEXT = "migration-rehearsal"
+CONTEXT = "migration-rehearsal"  # the status's, and the check run's name
+_AT_WORK = "Rehearsing the migrations …"
 _STATES = {Verdict.PASS: "success", Verdict.WARN: "success", Verdict.FAIL: "failure", Verdict.ERROR: "error"}
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTICE: "notice"}
 
@@ -33,13 +38,22 @@ class Delivery:
     def __init__(self, github: GitHub, pull: PullRequest, settings: ActionSettings, out: TextIO = sys.stdout) -> None:
         self._github, self._pull, self._settings, self._out = github, pull, settings, out
         self.begun = False
-        self._pending = False
+        self._status_pending = False
+        self._in_progress: str | None = None  # the mark of the check run that this process left so
+        self._refused = False
 
-    def announce(self, run: Steps, step_id: int) -> None:
-        """Sets the status to pending, so that the commit shows that somebody is at it."""
+    def announce(self, run: Steps, step_id: int, run_id: str) -> None:
+        """Sets the status to pending and makes a check run, so that the commit shows that somebody is at it. The steps `step_id`
+        and the next are its.
+        """
         with suppress(Refused):  # said when the report is delivered
-            self._pending = True
-            self._set_status(run, step_id, "status pending", self._status("pending", "Rehearsing the migrations …"))
+            if self._by("status"):
+                self._status_pending = True
+                self._set_status(run, step_id, "status pending", self._status("pending", _AT_WORK))
+        with suppress(Refused):
+            if self._by("check-run"):
+                self._in_progress = _mark(run_id)
+                self._begin_check_run(run, step_id + 1, _mark(run_id))
 
     def elsewhere(self, plan: Plan) -> Elsewhere:
         """The other open pull requests that bring the same versions: of two, the one that is merged second is late, or never run.
@@ -54,18 +68,20 @@ class Delivery:
         return Elsewhere(tuple(with_same_version(plan, others)))
 
     def cancelled(self) -> None:
-        """Ends the status of a run that is being stopped, if this process left it pending. The runner gives us a few seconds, too
-        few to wait for a journal that may be away: this one effect is not journaled. Twice is as good as once.
+        """Ends the status and the check run of a run that is being stopped, if this process left them open. The runner gives us a
+        few seconds, too few to wait for a journal that may be away: these effects are not journaled. Twice is as good as once.
         """
-        if not self._pending:
-            return  # another one works on it, or its status is final
-        with suppress(GitHubError):
-            status = self._status("error", "Cancelled before the rehearsal was done")
-            self._set_status(Unjournaled(), 1, "status cancelled", status)
+        if self._status_pending:  # else another one works on it, or it is final
+            with suppress(GitHubError):
+                status = self._status("error", "Cancelled before the rehearsal was done")
+                self._set_status(Unjournaled(), 1, "status cancelled", status)
+        if self._in_progress:
+            with suppress(GitHubError):
+                self._end_check_run(Unjournaled(), 1, "check run cancelled", self._in_progress, cancelled())
 
     def deliver(self, run: Steps, step_id: int, report: Report) -> None:
-        """Puts the report everywhere; the steps `step_id` and the next are its. What the token may not write is said in the log
-        and left out: the rest is still there.
+        """Puts the report everywhere; the steps `step_id` and the two after it are its. What the token may not write is said in
+        the log and left out: the rest is still there.
 
         Raises GitHubError if GitHub does not answer, after everything that needs no GitHub is done; JournalError.
         """
@@ -73,24 +89,45 @@ class Delivery:
         try:
             _to_files(report, self._settings)
         finally:  # the status may be required: it is set whatever becomes of files and comment
-            _annotate(report, self._out)
+            _annotate(self._told_in_the_log(report), report.error, self._out)
             self._to_github(run, step_id, report)
 
     def _to_github(self, run: Steps, step_id: int, report: Report) -> None:
-        refused = False
+        """Each effect is tried whatever became of those before it. The stack runs them from the last to the first."""
+        with ExitStack() as effects:
+            effects.callback(self._say_refused)
+            if self._by("check-run"):
+                effects.callback(self._unless_refused, lambda: self._check_run(run, step_id + 2, report))
+            if self._by("status"):
+                effects.callback(self._unless_refused, lambda: self._final_status(run, step_id + 1, report))
+            effects.callback(self._unless_refused, lambda: self._comment(run, step_id, report))
+
+    def _by(self, way: str) -> bool:
+        """Whether the result is reported on the commit in this way."""
+        return self._settings.check in (way, "both")
+
+    def _unless_refused(self, effect: Callable[[], None]) -> None:
         try:
-            self._comment(run, step_id, report)
+            effect()
         except Refused:
-            refused = True
-        finally:
-            try:
-                status = self._status(_STATES[report.verdict], rendering.status(report))
-                self._set_status(run, step_id + 1, "status", status)
-                self._pending = False
-            except Refused:
-                refused = True
-        if refused:
-            _say_refused(self._pull, self._out)
+            self._refused = True
+
+    def _say_refused(self) -> None:
+        if not self._refused:
+            return
+        why = "the token can only read"
+        if self._pull.from_fork:
+            why = "a pull request from a fork gets a token that can only read"
+        elif self._by("check-run"):
+            why = "the token lacks a permission; a check run needs `checks: write`, of an app's token or the workflow's own"
+        said = f"Not everything could be written: {why}. The report is in the step summary."
+        _print(self._out, f"::notice title=migration-rehearsal::{said}")
+
+    # ── Status and comment ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _final_status(self, run: Steps, step_id: int, report: Report) -> None:
+        self._set_status(run, step_id, "status", self._status(_STATES[report.verdict], rendering.status(report)))
+        self._status_pending = False
 
     def _status(self, state: str, description: str) -> Status:
         return Status(state, description, CONTEXT, self._settings.run_url)
@@ -121,10 +158,46 @@ class Delivery:
             lambda: self._github.shown_comment(number, MARKER, body, only_edit=only_edit),
         )
 
+    # ── The check run ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-def _say_refused(pull: PullRequest, out: TextIO) -> None:
-    why = "a pull request from a fork gets a token that can only read" if pull.from_fork else "the token can only read"
-    _print(out, f"::notice title=migration-rehearsal::Not everything could be written: {why}. The report is in the step summary.")
+    def _begin_check_run(self, run: Steps, step_id: int, mark: str) -> None:
+        sha, begun = self._pull.head_sha, CheckRun("", _AT_WORK, "The report comes when it is done.\n")
+        run.step(
+            Step(step_id, "check run begun", [self._pull.repository, sha, CONTEXT], lasting=True),
+            lambda _key: self._github.open_check_run(sha, CONTEXT, mark, begun, self._settings.run_url),
+            lambda: self._github.shown_open_check_run(sha, CONTEXT, mark),
+        )
+
+    def _check_run(self, run: Steps, step_id: int, report: Report) -> None:
+        """An error ends the check run that this process has begun, though it is a run of its own."""
+        check = check_run_of(report, neutral_warnings=self._settings.settings.neutral_warnings)
+        try:
+            self._end_check_run(run, step_id, "check run", self._in_progress or _mark(report.run.run_id), check)
+        except GitHubError:  # the lines are told all the same
+            _annotate(annotated(report), (), self._out)
+            raise
+        self._in_progress = None
+
+    def _end_check_run(self, run: Steps, step_id: int, name: str, mark: str, check: CheckRun) -> None:
+        """Completes the check run. The request is what there is to tell: which of the lines there are is looked up only then."""
+        sha, url = self._pull.head_sha, self._settings.run_url
+        there = tuple(each for each in check.annotations if each.line <= self._github.lines(sha, each.path))
+        shown = replace(check, annotations=there)
+        run.step(
+            Step(step_id, name, [self._pull.repository, sha, CONTEXT, to_plain(check)], lasting=True),
+            lambda _key: self._github.complete_check_run(sha, CONTEXT, mark, shown, url),
+            lambda: self._github.shown_check_run(sha, CONTEXT, mark, shown),
+        )
+
+    def _told_in_the_log(self, report: Report) -> list[Finding]:
+        """The findings that no check run will tell beside their lines: to tell them twice would show them twice."""
+        told = annotated(report) if self._by("check-run") else []
+        return [finding for finding in report.findings if finding.allowed_reason is None and finding not in told]
+
+
+def _mark(run_id: str) -> str:
+    """A check run's external id: by it a run finds its own again. The name comes first, to tell ours from a job's."""
+    return f"{CONTEXT}:{run_id}"
 
 
 def _to_files(report: Report, settings: ActionSettings) -> None:
@@ -147,13 +220,12 @@ def _to_files(report: Report, settings: ActionSettings) -> None:
                 outputs.write(f"{name}<<{edge}\n{value}\n{edge}\n")
 
 
-def _annotate(report: Report, out: TextIO) -> None:
+def _annotate(findings: Iterable[Finding], error: Sequence[str], out: TextIO) -> None:
     """A workflow command for each finding, which GitHub shows beside the line; it keeps ten of a kind for each step."""
-    for finding in report.findings:
-        if finding.allowed_reason is None:
-            _print(out, _command(finding))
-    for line in report.error[:1]:
-        _print(out, f"::error title=migration-rehearsal::{_data(' '.join(report.error) or line)}")
+    for finding in findings:
+        _print(out, _command(finding))
+    if error:
+        _print(out, f"::error title=migration-rehearsal::{_data(' '.join(error))}")
 
 
 def _command(finding: Finding) -> str:

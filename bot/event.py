@@ -9,6 +9,7 @@ from typing import Any
 from bot.errors import EventError
 from bot.model import Ignored, PullRequest
 
+_OURS = "migration-rehearsal"  # the name of our check run
 _ACTIONS = frozenset(
     {"opened", "synchronize", "reopened", "ready_for_review", "edited", "labeled", "unlabeled", "converted_to_draft"}
 )
@@ -30,6 +31,8 @@ def read_event(name: str, payload: Mapping[str, Any], *, repository: str, sha: s
         if name == "workflow_dispatch":
             branch = _name(payload["repository"]["default_branch"])
             return PullRequest(repository, "" if number else sha, "", number, base_ref=branch)
+        if name == "check_run":
+            return _check_run(payload, repository)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise EventError(
             f"The payload of the event {name} lacks what GitHub puts there.",
@@ -37,6 +40,21 @@ def read_event(name: str, payload: Mapping[str, Any], *, repository: str, sha: s
             advice="Check what GITHUB_EVENT_PATH points to.",
         ) from error
     return Ignored(f"the event {name} has no pull request; use pull_request, merge_group or workflow_dispatch")
+
+
+def asks_anew(name: str) -> bool:
+    """Whether an event that is not ignored asks for a new answer: who presses "Re-run" has the one that the journal holds."""
+    return name == "check_run"
+
+
+def _check_run(payload: Mapping[str, Any], repository: str) -> PullRequest | Ignored:
+    """The pull request is asked for by the commit: the payload names none that comes from a fork."""
+    run, action = payload["check_run"], _name(payload["action"])
+    if action != "rerequested":
+        return Ignored(f"the check run was {action}: only one that is asked for again is rehearsed")
+    if (name := _name(run["name"])) != _OURS:
+        return Ignored(f"the check run {name} is not {_OURS}'s")
+    return PullRequest(repository, _sha(run["head_sha"]), "", base_ref=_name(payload["repository"]["default_branch"]))
 
 
 def _pull_request(payload: Mapping[str, Any], repository: str) -> PullRequest | Ignored:

@@ -1,7 +1,8 @@
 """The dozen GitHub verbs we need. The door of PyGithub.
 
-PyGithub's own retry repeats a POST whose answer was lost, which leaves two comments; here only GET and PATCH are repeated. What
-became of a POST, and whether another try is worth it, is told by the GitHubError; for each effect there is a way to look for it.
+PyGithub's own retry repeats a POST whose answer was lost, which leaves two comments, and a PATCH, which leaves a check run's
+annotations twice; here only GET is repeated. What became of the others, and whether another try is worth it, is told by the
+GitHubError; for each effect there is a way to look for it.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ import base64
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bot.check_run import Annotation, CheckRun
 from bot.errors import GitHubError
 from bot.model import FileChange, FileStatus, PullRequest
 
 if TYPE_CHECKING:
+    from github.CheckRun import CheckRun as GitHubCheckRun
     from github.IssueComment import IssueComment
     from github.PullRequest import PullRequest as GitHubPull
     from github.Repository import Repository
@@ -32,12 +35,14 @@ _STATUS = {
     "removed": FileStatus.REMOVED,
     "renamed": FileStatus.RENAMED,
 }
+_ANNOTATIONS_A_REQUEST = 50
+_IN_PROGRESS = "in_progress"
 _MAX_WAIT_S = 60
 Json = dict[str, Any]
 
 
 class Refused(GitHubError):  # noqa: N818  an answer to work with, not a failure
-    """GitHub does not let this token write: a fork's token can only read."""
+    """GitHub does not let this token write: a fork's token can only read, a person's makes no check runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class GitHub:
         retry = GithubRetry(
             total=4,
             backoff_factor=0.5,
-            allowed_methods={"GET", "PATCH"},
+            allowed_methods={"GET"},
             secondary_rate_wait=_MAX_WAIT_S,
             max_rate_limit_wait=_MAX_WAIT_S,
         )
@@ -261,6 +266,84 @@ class GitHub:
                     return {"status": found.id} if same else None
         return None
 
+    # A completed check run is never changed: GitHub keeps annotations that it once had. What is told anew is told in a new one,
+    # and of several with one name the newest counts.
+
+    def open_check_run(self, sha: str, name: str, external_id: str, check: CheckRun, url: str | None = None) -> Json:
+        """Makes a check run that is in progress and shows a title and a summary. Gives its id. Raises as above."""
+        with _explained("make the check run", writing=True):
+            made = self._made_check_run(
+                sha, name, external_id, url, status=_IN_PROGRESS, output=_output(check, check.annotations)
+            )
+            return {"check_run": made.id}
+
+    def shown_open_check_run(self, sha: str, name: str, external_id: str) -> Json | None:
+        """What `open_check_run` gives, if one is in progress already."""
+        with _explained("look for the check run"):
+            opened = self._open_check_runs(self._check_runs(sha, name), external_id)
+            return {"check_run": opened[0].id} if opened else None
+
+    def complete_check_run(self, sha: str, name: str, external_id: str, check: CheckRun, url: str | None = None) -> Json:
+        """Completes the check run that is in progress, or a new one; one that was left half way gets what it lacks. Gives its id.
+        Raises as above.
+        """
+        with _explained("write the check run", writing=True):
+            opened = self._open_check_runs(self._check_runs(sha, name), external_id)
+            for found in opened[1:]:  # of another runner that shares no journal with us
+                self._fill(found, check, found.output.annotations_count)
+            if opened:
+                return {"check_run": self._fill(opened[0], check, opened[0].output.annotations_count)}
+            first = check.annotations[:_ANNOTATIONS_A_REQUEST]
+            is_all = first == check.annotations
+            state = _completed(check) if is_all else {"status": _IN_PROGRESS}
+            made = self._made_check_run(sha, name, external_id, url, output=_output(check, first), **state)
+            return {"check_run": made.id if is_all else self._fill(made, check, len(first))}
+
+    def shown_check_run(self, sha: str, name: str, external_id: str, check: CheckRun) -> Json | None:
+        """What `complete_check_run` gives, if the newest of ours shows just this and none is in progress."""
+        with _explained("look for the check run"):
+            runs = self._check_runs(sha, name)
+            if not runs or self._open_check_runs(runs, external_id):
+                return None
+            shown = runs[0].output
+            same = (runs[0].conclusion, shown.title, shown.annotations_count) == (
+                check.conclusion,
+                check.title,
+                len(check.annotations),
+            )
+            return {"check_run": runs[0].id} if same and _same_text(shown.summary or "", check.summary) else None
+
+    def lines(self, commit: str, path: str) -> int:
+        """How many lines a file has that was listed and read at a commit; 0 for any other."""
+        content = self.at_hand(commit)(path)
+        return len(content.splitlines()) if content else 0
+
+    def _check_runs(self, sha: str, name: str) -> list[GitHubCheckRun]:
+        """Our check runs of a commit, the newest first. A job of the same name has one too, with another external id."""
+        found = self._repository.get_commit(sha).get_check_runs(check_name=name, filter="all")
+        return sorted((run for run in found if (run.external_id or "").startswith(name)), key=lambda run: run.id, reverse=True)
+
+    @staticmethod
+    def _open_check_runs(runs: list[GitHubCheckRun], external_id: str) -> list[GitHubCheckRun]:
+        return [run for run in runs if run.external_id == external_id and run.status == _IN_PROGRESS]
+
+    def _made_check_run(self, sha: str, name: str, external_id: str, url: str | None, **more: Any) -> GitHubCheckRun:
+        from github.GithubObject import NotSet  # noqa: PLC0415
+
+        return self._repository.create_check_run(name, sha, details_url=url or NotSet, external_id=external_id, **more)
+
+    @staticmethod
+    def _fill(run: GitHubCheckRun, check: CheckRun, sent: int) -> int:
+        """Adds the annotations that a check run lacks, as many as a request takes, and completes it with the last of them."""
+        while True:
+            batch = check.annotations[sent : sent + _ANNOTATIONS_A_REQUEST]
+            sent += len(batch)
+            is_last = sent >= len(check.annotations)
+            state = _completed(check) if is_last else {"status": _IN_PROGRESS}
+            run.edit(output=_output(check, batch), **state)
+            if is_last:
+                return run.id
+
     def _own_comment(self, number: int, marker: str) -> IssueComment | None:
         """The first of our own comments that begins with the marker, on any page; somebody else may have quoted it."""
         for comment in self._pull(number).get_issue_comments():
@@ -314,8 +397,28 @@ def _content_if_same(workspace: Path, path: str, blob: str) -> bytes | None:
     return content if name == blob else None
 
 
+def _completed(check: CheckRun) -> Json:
+    return {"status": "completed", "conclusion": check.conclusion}
+
+
+def _output(check: CheckRun, annotations: Sequence[Annotation]) -> Json:
+    """What a request says of a check run. Texts replace those that are there, annotations are added to them."""
+    shown = [
+        {
+            "path": each.path,
+            "start_line": each.line,
+            "end_line": each.line,
+            "annotation_level": each.level,
+            "title": each.title,
+            "message": each.message,
+        }
+        for each in annotations
+    ]
+    return {"title": check.title, "summary": check.summary} | ({"annotations": shown} if shown else {})
+
+
 def _same_text(one: str, other: str) -> bool:
-    """Whether two comments say the same; GitHub may give line ends back as browsers send them."""
+    """Whether two texts say the same; GitHub may give line ends back as browsers send them."""
     return one.replace("\r\n", "\n").strip() == other.replace("\r\n", "\n").strip()
 
 
@@ -354,11 +457,11 @@ def _explained(what: str, *, writing: bool = False) -> Iterator[None]:
     except GithubException as error:
         said = error.data.get("message", "") if isinstance(error.data, dict) else ""
         refusal = f"GitHub answered {error.status} when asked to {what}."
-        if writing and error.status in (403, 404) and "not accessible" in said:
+        if writing and error.status in (403, 404) and ("not accessible" in said or "via a GitHub App" in said):
             raise Refused(refusal, why=said, not_done=True) from error
         advice = {
             401: "Check the input `token`: GitHub does not know it.",
-            403: "Give the job the permissions `contents: read`, `pull-requests: write` and `statuses: write`.",
+            403: "Give the job the permissions `contents: read`, `pull-requests: write`, `statuses: write` (or `checks: write`).",
             404: "Check the repository and the token's permissions: GitHub shows neither to those who may not see it.",
             429: "Run it again later: too much was asked of GitHub.",
         }.get(error.status, "Run it again; see githubstatus.com if it stays.")

@@ -10,7 +10,7 @@ from bot.model import Migration, Plan, PullRequest, RunFacts
 from bot.plain import to_plain
 from bot.settings import Settings
 
-ANNOUNCE, _CLONE, _FIRST_REHEARSAL = 1, 2, 3
+ANNOUNCE, _CLONE, _FIRST_REHEARSAL = 1, 3, 4  # to announce takes two places: the status, the check run
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
         settings.show_row_data,
     ]
     judged = [
-        settings.fail_on,
+        [settings.fail_on, settings.neutral_warnings],
         settings.large_table_rows,
         settings.max_reads_blocked_ms,
         settings.max_writes_blocked_ms,

@@ -70,7 +70,7 @@ _FROM_A_FILE = re.compile(r"\bfrom\s+(?:program\b|'|e')", re.IGNORECASE)
 class Effects(Protocol):
     """What a run does outside, besides rehearsing: each a step of the run, from the given place on."""
 
-    def announce(self, run: Steps, step_id: int) -> None:
+    def announce(self, run: Steps, step_id: int, run_id: str) -> None:
         """Says that the rehearsal has begun."""
 
     def deliver(self, run: Steps, step_id: int, report: Report) -> None:
@@ -85,7 +85,7 @@ class Effects(Protocol):
 class NoEffects:
     """Nobody outside is told."""
 
-    def announce(self, run: Steps, step_id: int) -> None:
+    def announce(self, run: Steps, step_id: int, run_id: str) -> None:
         """See Effects."""
 
     def deliver(self, run: Steps, step_id: int, report: Report) -> None:
@@ -119,7 +119,7 @@ def rehearse_plan(
             report = _replayed(run, question)
             if report is None:
                 if plan.migrations:
-                    effects.announce(run, ANNOUNCE)
+                    effects.announce(run, ANNOUNCE, question.facts(url).run_id)
                 report = _Answer(question, settings, progress, run, url, folder, seed, effects).find()
                 if journal.lost:
                     report = replace(report, notes=(*report.notes, f"Without the journal: {journal.lost.what}"))

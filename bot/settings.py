@@ -20,6 +20,7 @@ from bot.layouts import named
 from bot.production import Production, number_of_rows, read_statistics
 from bot.verdict import FAIL_ON
 
+CHECKS = ("status", "check-run", "both")
 _LONGEST = 4096  # bytes in a line of an input, as in a path
 
 
@@ -45,6 +46,8 @@ INPUTS = (
     Input("placeholders", "", "Values for the names in files like `${name}`: `name=value`, one a line.", "--placeholder"),
     Input("clone-provider", "embedded", "Where clones come from.", "--clone-provider"),
     Input("fail-on", "error", "Least severity that fails the check: error, warning or never.", "--fail-on"),
+    Input("check", "status", "How the result is reported on the commit: status, check-run or both."),
+    Input("neutral-warnings", "false", "Whether a check run with warnings only is neutral instead of a success."),
     Input("large-table-rows", "10000", "Tables with fewer rows are small: rewriting one is no finding.", "--large-table-rows"),
     Input(
         "max-reads-blocked-ms",
@@ -95,6 +98,7 @@ class Settings:
     placeholders: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may be secrets
     clone_provider: str = "embedded"
     fail_on: str = "error"
+    neutral_warnings: bool = False
     large_table_rows: int = 10_000
     max_reads_blocked_ms: float = 500.0
     max_writes_blocked_ms: float = 1000.0
@@ -126,6 +130,7 @@ class ActionSettings:
     workspace: str = "."
     run_url: str | None = None
     attempt: str = ""  # names this very attempt of the workflow run
+    check: str = "status"
     comment: bool = True
     report: str = "migration-rehearsal.json"
     pull_request: int | None = None
@@ -164,6 +169,7 @@ def settings_from(inputs: Mapping[str, str]) -> Settings:
         placeholders=_placeholders(given.get("placeholders", "")),
         clone_provider=check_provider(given.get("clone-provider", "embedded")),
         fail_on=_one_of(given, "fail-on", FAIL_ON),
+        neutral_warnings=_flag(given, "neutral-warnings"),
         large_table_rows=int(_number(given, "large-table-rows")),
         max_reads_blocked_ms=_number(given, "max-reads-blocked-ms"),
         max_writes_blocked_ms=_number(given, "max-writes-blocked-ms"),
@@ -286,13 +292,17 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
         raise UsageError(f"The input pull-request is {number!r}, which is no number.", advice="Give it as in `pull-request: 42`.")
     settings, comment, report, wrong = Settings(), True, _default("report"), None
     workspace = environment.get("GITHUB_WORKSPACE") or "."
+    given = {name: value.strip() for name, value in inputs.items() if value.strip()}
+    # Known before all others, so that what is wrong with them is said where somebody looks; where it is itself wrong, in both.
+    check = next((known for known in CHECKS if known == given.get("check", _default("check")).lower()), "both")
     try:
         _refuse_what_is_no_text(inputs)
         _refuse_links_out(inputs, workspace)
         report = _inside_workspace(inputs["report"].strip() or report)
         settings = settings_from(inputs)
         _outside_workspace(settings.journal.folder, workspace)
-        comment = _flag({name: value for name, value in inputs.items() if value}, "comment")
+        comment = _flag(given, "comment")
+        _one_of(given, "check", CHECKS)
     except UsageError as error:
         wrong = error
     server, repository = environment.get("GITHUB_SERVER_URL"), _needed(environment, "GITHUB_REPOSITORY")
@@ -309,6 +319,7 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
         workspace=workspace,
         attempt=f"{run_id}.{environment.get('GITHUB_RUN_ATTEMPT', '1')}" if run_id else "",
         run_url=f"{server}/{repository}/actions/runs/{run_id}" if server and run_id else None,
+        check=check,
         comment=comment,
         report=report,
         pull_request=int(number) if number else None,

@@ -16,7 +16,7 @@ import pytest
 
 from bot.action import github_of, run_action
 from bot.settings import action_settings
-from tests.contract.fake_github import FakeGitHub, Pull, Repo
+from tests.contract.fake_github import CheckRun, FakeGitHub, Pull, Repo
 from tests.fix_postgres import POSTGRES_BIN
 
 ROOT = Path(__file__).parents[1]
@@ -100,6 +100,14 @@ class Action:
     def status(self, sha: str) -> tuple[str, str, str]:
         newest = self.repo.statuses_of(sha)[0]
         return (newest.context, newest.state, newest.description or "")
+
+    def checks(self, sha: str) -> list[tuple[str, str | None, str | None]]:
+        """State, conclusion and title of a commit's check runs, the oldest first."""
+        return [(run.status, run.conclusion, run.title) for run in reversed(self.repo.check_runs_of(sha))]
+
+    def check(self, sha: str) -> CheckRun:
+        """The newest check run of a commit, which is the one that counts."""
+        return self.repo.check_runs_of(sha)[0]
 
     def outputs(self) -> dict[str, str]:
         lines = (self.workspace / "output").read_text().splitlines()

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from bot.errors import GitHubError
+from bot.model import Finding, Severity
 from bot.report import MARKER
-from tests.contract.fake_github import Access
+from tests.contract.fake_github import Access, CheckRun
 from tests.fix_action import BAD, BASE_FILES, BOT, GOOD, SEED, Action
 
 
@@ -439,3 +441,254 @@ def test_two_entries_of_the_merge_queue_with_one_version(action: Action) -> None
     action.run(action.github.merge_group_event(action.repo, pull, merged), "merge_group", merged)
 
     assert "has the same version as" in (action.workspace / "summary").read_text()
+
+
+# ── The check run ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+WARNED = {"db/migrations/1_mail.sql": "ALTER TABLE orders RENAME email TO mail;\n"}
+BY_CHECK_RUN = {"check": "check-run"}
+
+# what is changed, inputs -> how the check run ends, and how its title begins
+CONCLUSIONS: dict[str, tuple[dict[str, str], dict[str, str], str, str]] = {
+    "nothing breaks": (GOOD, {}, "success", "1 migration rehearsed: nothing breaks"),
+    "a failure": (BAD, {}, "failure", "1 of 1 migration would fail: orders.email cannot become NOT NULL"),
+    "a warning": (WARNED, {}, "success", "1 migration rehearsed: "),
+    "a warning, if set": (WARNED, {"neutral_warnings": "true"}, "neutral", "1 migration rehearsed: "),
+    "a warning that fails": (WARNED, {"neutral_warnings": "true", "fail_on": "warning"}, "failure", "1 migration rehearsed: "),
+    "a failure that does not": (BAD, {"neutral_warnings": "true", "fail_on": "never"}, "neutral", "1 of 1 migration would fail"),
+    "an error": (GOOD, {"seed": "gone.dump"}, "failure", "The rehearsal could not be done: "),
+    "an input that is wrong": (GOOD, {"fail_on": "sometimes"}, "failure", "The rehearsal could not be done: "),
+    "nothing to rehearse": ({"app.py": "print()"}, {}, "success", "No new migrations in this change"),
+}
+
+
+@pytest.mark.parametrize(("files", "inputs", "conclusion", "title"), CONCLUSIONS.values(), ids=CONCLUSIONS.keys())
+def test_the_check_runs_conclusion_follows_the_verdict(
+    action: Action, files: dict[str, str], inputs: dict[str, str], conclusion: str, title: str
+) -> None:
+    pull = action.open_pull(files)
+
+    action.run_pull(pull, **BY_CHECK_RUN, **inputs)
+
+    ((status, found, said),) = action.checks(pull.head_sha)
+    assert (status, found) == ("completed", conclusion)
+    assert (said or "").startswith(title)
+    assert action.repo.statuses_of(pull.head_sha) == []
+
+
+def test_the_check_run_shows_the_report_and_stands_beside_the_lines(action: Action) -> None:
+    pull = action.open_pull(BAD)
+
+    _status, log = action.run_pull(pull, **BY_CHECK_RUN)
+
+    run = action.check(pull.head_sha)
+    assert (run.name, run.details_url) == ("migration-rehearsal", "https://github.com/octo/shop/actions/runs/99")
+    report = json.loads((action.workspace / "migration-rehearsal.json").read_text())
+    assert run.external_id == f"migration-rehearsal:{report['run']['run_id']}"
+    assert run.summary == action.comments()[0].removeprefix(MARKER).lstrip()
+    (said,) = run.annotations
+    assert (said["path"], said["start_line"], said["end_line"]) == ("db/migrations/1_email.sql", 2, 2)
+    assert (said["annotation_level"], said["title"]) == ("failure", "constraint-broken")
+    assert said["message"].startswith("orders.email cannot become NOT NULL: 30 of 90 rows are NULL")
+    assert "::error file" not in log  # it would stand there twice
+
+
+@pytest.mark.parametrize(("check", "statuses", "checks"), [("status", 2, 0), ("check-run", 0, 1), ("both", 2, 1)])
+def test_the_result_is_a_status_or_a_check_run_or_both(action: Action, check: str, statuses: int, checks: int) -> None:
+    pull = action.open_pull(GOOD)
+
+    action.run_pull(pull, check=check)
+
+    assert len(action.repo.statuses_of(pull.head_sha)) == statuses
+    assert len(action.checks(pull.head_sha)) == checks
+
+
+def test_the_merge_queue_gets_a_check_run_on_its_own_commit(action: Action) -> None:
+    pull = action.open_pull(GOOD)
+    merged = action.repo.commit({**BASE_FILES, **GOOD}, parent=[action.base, pull.head_sha])
+
+    action.run(action.github.merge_group_event(action.repo, pull, merged), "merge_group", merged, **BY_CHECK_RUN)
+
+    assert action.check(merged).conclusion == "success"
+    assert action.checks(pull.head_sha) == []
+
+
+def test_a_commit_that_has_nothing_to_rehearse_costs_one_request_that_writes(action: Action) -> None:
+    action.run_pull(action.open_pull({"app.py": "print()"}), **BY_CHECK_RUN)
+
+    assert [r.method for r in action.github.writes] == ["POST"]
+
+
+# how many findings with a line -> how many annotations each request brings, and what the summary says of the others
+BATCHES = [(1, [1], ""), (50, [50], ""), (51, [50, 1], ""), (200, [50] * 4, ""), (203, [50] * 4, "3 more findings would have")]
+
+
+@pytest.mark.parametrize(("findings", "batches", "said"), BATCHES)
+def test_annotations_come_in_batches_and_not_without_end(
+    action: Action, monkeypatch: pytest.MonkeyPatch, findings: int, batches: list[int], said: str
+) -> None:
+    found_many(monkeypatch, findings)
+    pull = action.open_pull({"db/migrations/1_x.sql": "SELECT 1;\n" * findings})
+
+    action.run_pull(pull, **BY_CHECK_RUN)
+
+    bodies = [r.body["output"].get("annotations", []) for r in action.github.writes if "/check-runs" in r.path]
+    assert [len(batch) for batch in bodies if batch] == batches
+    run = action.check(pull.head_sha)
+    assert (run.status, [a["start_line"] for a in run.annotations]) == ("completed", list(range(1, sum(batches) + 1)))
+    assert ("would have an annotation" in (run.summary or "")) is bool(said)
+    assert said in (run.summary or "")
+
+
+def found_many(monkeypatch: pytest.MonkeyPatch, findings: int, path: str = "db/migrations/1_x.sql") -> None:
+    """As many warnings, one on each line."""
+    found = tuple(Finding("writes-blocked", Severity.WARNING, f"number {n}", path, n + 1) for n in range(findings))
+    monkeypatch.setattr("bot.run.judge", lambda *_arguments: found)
+
+
+@pytest.mark.parametrize(("path", "lines"), [("db/migrations/1_x.sql", 3), ("app.py", 0), ("gone.sql", 0)])
+def test_only_lines_that_the_pull_request_has_are_annotated(
+    action: Action, monkeypatch: pytest.MonkeyPatch, path: str, lines: int
+) -> None:
+    found_many(monkeypatch, 5, path)
+    pull = action.open_pull({"db/migrations/1_x.sql": "SELECT 1;\n" * 3})
+
+    action.run_pull(pull, **BY_CHECK_RUN)
+
+    run = action.check(pull.head_sha)
+    assert (run.conclusion, len(run.annotations)) == ("success", lines)
+
+
+def test_the_weightiest_findings_are_annotated_first(action: Action, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = [Severity.NOTICE] * 200 + [Severity.ERROR, Severity.WARNING]
+    found = tuple(Finding("writes-blocked", severity, "so", "db/migrations/1_x.sql", 1) for severity in order)
+    monkeypatch.setattr("bot.run.judge", lambda *_arguments: found)
+    pull = action.open_pull({"db/migrations/1_x.sql": "SELECT 1;"})
+
+    action.run_pull(pull, **BY_CHECK_RUN)
+
+    levels = [said["annotation_level"] for said in action.check(pull.head_sha).annotations]
+    assert levels == ["failure", "warning", *["notice"] * 198]
+
+
+def test_what_is_already_told_is_not_told_again_and_what_is_new_is_a_new_check_run(action: Action) -> None:
+    """A completed one would keep the annotations it had."""
+    pull = action.open_pull({"app.py": "print()"})
+    for _time in range(2):
+        action.run_pull(pull, **BY_CHECK_RUN)
+    assert len(action.github.writes) == 1
+
+    action.run_pull(pull, fail_on="sometimes", **BY_CHECK_RUN)
+    action.run_pull(pull, **BY_CHECK_RUN)
+
+    assert [conclusion for _status, conclusion, _title in action.checks(pull.head_sha)] == ["success", "failure", "success"]
+
+
+def test_a_job_of_the_same_name_is_not_ours(action: Action) -> None:
+    pull = action.open_pull({"app.py": "print()"})
+    job = CheckRun(77, pull.head_sha, BOT, "migration-rehearsal", "in_progress", "2026-01-01T00:00:00Z", external_id="a job's")
+    action.repo.check_runs[job.id] = job
+
+    for _time in range(2):
+        action.run_pull(pull, **BY_CHECK_RUN)
+
+    assert action.repo.check_runs[job.id] == job
+    assert len(action.checks(pull.head_sha)) == 2
+
+
+NOT_ALLOWED = {
+    "a fork's": (Access(BOT, write=False), "mallory/shop", "a pull request from a fork gets a token that can only read"),
+    "one that can only read": (Access(BOT, write=False), "octo/shop", "a check run needs `checks: write`"),
+    "a person's": (Access("alice"), "octo/shop", "a check run needs `checks: write`"),
+}
+
+
+@pytest.mark.parametrize(("access", "head_repo", "said"), NOT_ALLOWED.values(), ids=NOT_ALLOWED.keys())
+def test_a_token_that_may_make_no_check_run_is_no_failure(action: Action, access: Access, head_repo: str, said: str) -> None:
+    action.github.tokens["lesser"] = access
+    pull = action.open_pull(BAD, head_repo=head_repo)
+
+    status, log = action.run_pull(pull, token="lesser", check="both")
+
+    assert (status, action.checks(pull.head_sha)) == (1, [])
+    assert said in log
+    assert "::error file=db/migrations/1_email.sql,line=2" in log
+    assert len(action.repo.statuses_of(pull.head_sha)) == (2 if access.write else 0)
+
+
+@pytest.mark.parametrize("how", ["500", "502", "drop"])
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_a_check_run_whose_answer_was_lost_is_made_once(
+    action: Action, monkeypatch: pytest.MonkeyPatch, how: Any, when: Any, method: str
+) -> None:
+    """Also its annotations: GitHub adds those of each request to those that are there."""
+    found_many(monkeypatch, 120)
+    pull = action.open_pull({"db/migrations/1_x.sql": "SELECT 1;\n" * 120})
+    action.github.fail(method, r"/check-runs", how=how, when=when)
+
+    action.run_pull(pull, **BY_CHECK_RUN)
+
+    assert [status for status, _conclusion, _title in action.checks(pull.head_sha)] == ["completed"]
+    assert [said["start_line"] for said in action.check(pull.head_sha).annotations] == list(range(1, 121))
+
+
+def test_a_cancelled_run_completes_its_check_run(action: Action, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_arguments: object, **_more: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bot.run.embedded_server", stop)
+    pull = action.open_pull(GOOD)
+
+    with pytest.raises(KeyboardInterrupt):
+        action.run_pull(pull, **BY_CHECK_RUN)
+    assert action.checks(pull.head_sha) == [("completed", "cancelled", "Cancelled before the rehearsal was done")]
+
+
+def test_a_fault_after_the_beginning_ends_the_check_run_that_was_begun(action: Action, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(*_arguments: object, **_more: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("bot.run.embedded_server", stumble)
+    pull = action.open_pull(GOOD)
+
+    action.run_pull(pull, **BY_CHECK_RUN)
+
+    ((status, conclusion, title),) = action.checks(pull.head_sha)
+    assert (status, conclusion) == ("completed", "failure")
+    assert "A fault of migration-rehearsal itself" in (title or "")
+
+
+def test_whatever_becomes_of_the_check_run_the_rest_is_there(action: Action) -> None:
+    pull = action.open_pull(BAD)
+    action.github.fail("PATCH", r"/check-runs", how="422")
+
+    with pytest.raises(GitHubError, match="422"):
+        action.run_pull(pull, check="both")
+
+    assert len(action.comments()) == 1
+    assert action.status(pull.head_sha)[1] == "failure"
+
+
+def test_a_re_run_of_the_check_run_rehearses_anew(action: Action, journal_url: str) -> None:
+    pull = action.open_pull(GOOD)
+    action.run_pull(pull, journal_url=journal_url, **BY_CHECK_RUN)
+    event = action.github.check_run_event(action.repo, action.check(pull.head_sha))
+
+    status, log = action.run(event, "check_run", action.base, journal_url=journal_url, **BY_CHECK_RUN)
+
+    assert status == 0
+    assert "rehearse db/migrations/1_total.sql" in log
+    assert [conclusion for _status, conclusion, _title in action.checks(pull.head_sha)] == ["success", "success"]
+    assert len(action.comments()) == 1
+
+
+@pytest.mark.parametrize(("name", "did"), [("lint", "rerequested"), ("migration-rehearsal", "completed")])
+def test_other_check_runs_and_what_else_becomes_of_ours_are_ignored(action: Action, name: str, did: str) -> None:
+    pull = action.open_pull(GOOD)
+    run = CheckRun(77, pull.head_sha, BOT, name, "completed", "2026-01-01T00:00:00Z", "success", "2026-01-01T00:00:00Z")
+
+    status, log = action.run(action.github.check_run_event(action.repo, run, did), "check_run")
+
+    assert (status, action.github.requests) == (0, [])
+    assert "Nothing to rehearse" in log

@@ -42,6 +42,9 @@ EFFECTS = ("before intent", "after intent", "after effect", "after result")
 FACTS = ("before result", "after result")
 POINTS = [(name, point) for name in ("status pending", "comment", "status") for point in EFFECTS]
 POINTS += [(name, point) for name in ("clone", FIRST, SECOND, "report") for point in FACTS]
+BY_BOTH = {"check": "both"}
+BOTH_POINTS = [(name, point) for name in ("check run begun", "check run") for point in EFFECTS]
+BOTH_POINTS += [("status", "after effect"), ("comment", "after intent"), (SECOND, "before result")]  # with one begun
 
 
 RESTART_AT = [
@@ -60,6 +63,11 @@ def writes(action: Action) -> list[str]:
 def states(action: Action, pull: Pull) -> list[str]:
     """The states that were set, in order."""
     return [status.state for status in reversed(action.repo.statuses_of(pull.head_sha))]
+
+
+def ends(action: Action, pull: Pull) -> list[str | None]:
+    """How the check runs ended, in order; one that is in progress has no end."""
+    return [conclusion for _status, conclusion, _title in action.checks(pull.head_sha)]
 
 
 def report(action: Action) -> Any:
@@ -299,6 +307,46 @@ def test_killed_anywhere_it_resumes_and_does_everything_once(
         was_kept = order.index(name) < order.index(step) or (name == step and point == "after result")
         assert (f"{name} …" in log) is not was_kept, f"{name} rehearsed twice, or not at all"
     assert leftovers(scratch) == []
+
+
+@pytest.mark.parametrize(("step", "point"), BOTH_POINTS, ids=lambda value: value.replace(" ", "-").replace("/", "-"))
+def test_killed_anywhere_there_is_one_check_run_and_each_annotation_once(
+    action: Action, journal_url: str, step: str, point: str
+) -> None:
+    pull = action.open_pull(TWO)
+
+    killed, _log = finished(action.process(pull, step, point, journal_url=journal_url, **BY_BOTH))
+    assert killed == -signal.SIGKILL
+    status, log = finished(action.process(pull, journal_url=journal_url, **BY_BOTH))
+
+    assert status == 1, log
+    assert ends(action, pull) == ["failure"], log
+    annotated = [(said["path"], said["start_line"]) for said in action.check(pull.head_sha).annotations]
+    assert annotated == sorted(set(annotated)) == [("db/migrations/2_email.sql", 1)]
+    assert sorted(writes(action)) == [
+        "PATCH /repos/octo/shop/check-runs/1",
+        "POST /repos/octo/shop/check-runs",
+        "POST /repos/octo/shop/issues/7/comments",
+        "POST /repos/octo/shop/statuses/SHA",
+        "POST /repos/octo/shop/statuses/SHA",
+    ]
+
+
+# where it is killed when GitHub has got so many requests about the check run, and it was just about to answer
+@pytest.mark.parametrize("requests", [1, 2, 3, 4])
+def test_killed_between_two_batches_of_annotations_the_next_run_sends_the_others(
+    action: Action, journal_url: str, requests: int
+) -> None:
+    lines = "".join(f"CREATE INDEX i{n} ON orders (email);\n" for n in range(130))
+    pull = action.open_pull({"db/migrations/1_indexes.sql": lines})
+    given = {"large_table_rows": "1", "fail_on": "never", **BY_BOTH, "check": "check-run"}
+    killed, _log = finished(action.process(pull, "PATCH", str(requests), journal_url=journal_url, **given))
+
+    status, log = finished(action.process(pull, journal_url=journal_url, **given))
+
+    assert (killed, status) == (-signal.SIGKILL, 0), log
+    assert ends(action, pull) == ["success"]
+    assert [said["start_line"] for said in action.check(pull.head_sha).annotations] == list(range(1, 131))
 
 
 def test_cancelled_it_says_so_and_the_next_run_goes_on(action: Action, journal_url: str) -> None:

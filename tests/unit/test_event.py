@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.errors import EventError
-from bot.event import read_event
+from bot.event import asks_anew, read_event
 from bot.model import Ignored, PullRequest
 
 
@@ -20,6 +20,11 @@ def pull_request(action: str = "synchronize", head_repo: str | None = "o/r") -> 
             "base": {"sha": "a" * 40, "ref": "main", "repo": {"full_name": "o/r"}},
         },
     }
+
+
+def check_run(action: str = "rerequested", name: str = "migration-rehearsal") -> dict[str, Any]:
+    run = {"name": name, "head_sha": "b" * 40, "pull_requests": []}
+    return {"action": action, "check_run": run, "repository": {"default_branch": "trunk"}}
 
 
 def read(name: str, payload: dict[str, Any], number: int | None = None) -> PullRequest | Ignored:
@@ -37,6 +42,11 @@ EVENTS = {
         "merge_group",
         {"merge_group": {"head_sha": "b" * 40, "base_sha": "a" * 40, "base_ref": "refs/heads/main"}},
         PullRequest("o/r", "b" * 40, "a" * 40, base_ref="refs/heads/main"),
+    ),
+    "a check run asked for again": (
+        "check_run",
+        check_run(),
+        PullRequest("o/r", "b" * 40, "", base_ref="trunk"),
     ),
     "by hand on a branch": (
         "workflow_dispatch",
@@ -57,7 +67,16 @@ def test_by_hand_for_a_pull_request() -> None:
     assert read("workflow_dispatch", payload, number=9) == PullRequest("o/r", "", "", 9, "main")
 
 
-@pytest.mark.parametrize(("name", "payload"), [("push", {}), ("schedule", {}), ("pull_request", pull_request("closed"))])
+NOTHING = [
+    ("push", {}),
+    ("schedule", {}),
+    ("pull_request", pull_request("closed")),
+    ("check_run", check_run("completed")),
+    ("check_run", check_run(name="lint")),
+]
+
+
+@pytest.mark.parametrize(("name", "payload"), NOTHING)
 def test_events_that_ask_for_nothing(name: str, payload: dict[str, Any]) -> None:
     assert isinstance(read(name, payload), Ignored)
 
@@ -66,3 +85,14 @@ def test_events_that_ask_for_nothing(name: str, payload: dict[str, Any]) -> None
 def test_a_payload_that_github_would_not_send(payload: dict[str, Any]) -> None:
     with pytest.raises(EventError, match="lacks what GitHub puts there"):
         read("pull_request", payload)
+
+
+def test_a_check_run_without_a_commit() -> None:
+    with pytest.raises(EventError, match="lacks what GitHub puts there"):
+        read("check_run", {"action": "rerequested", "check_run": {"name": "migration-rehearsal"}})
+
+
+def test_only_a_check_run_asked_for_again_wants_a_new_answer() -> None:
+    names = ["pull_request", "pull_request_target", "merge_group", "workflow_dispatch", "check_run"]
+
+    assert [name for name in names if asks_anew(name)] == ["check_run"]

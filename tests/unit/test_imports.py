@@ -14,7 +14,7 @@ ROOMS = (
     "discovery", "history", "git", "progress", "command_plan", "held", "postgres", "sealing", "journal", "schema_diff", "diff",
     "clones", "dumps", "seeds", "event", "applying", "commanding", "performing", "dependents", "rehearsal", "standing", "shadow",
     "way_back", "retyped", "expectations", "further", "production", "rules", "verdict", "settings", "question", "run",
-    "timeline", "report", "exports", "github_client", "delivery", "action", "sidecar", "cli",
+    "timeline", "report", "exports", "check_run", "github_client", "delivery", "action", "sidecar", "cli",
 )  # fmt: skip
 DOORS = {
     "sqlglot": {"sql"},

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tests.contract.fake_github.objects import email_of
 from tests.contract.fake_github.render import Render
 from tests.contract.fake_github.state import Repo
-from tests.contract.fake_github.values import Json, Pull
+from tests.contract.fake_github.values import CheckRun, Json, Pull
 
 
 class Events:
@@ -44,6 +44,10 @@ class Events:
             },
         }
         return {"action": "checks_requested", "merge_group": group, **self._event_base(repo, pull.author)}
+
+    def check_run_event(self, repo: Repo, run: CheckRun, action: str = "rerequested") -> Json:
+        """The payload of `check_run`: somebody pressed "Re-run" beside it."""
+        return {"action": action, "check_run": self.render.check_run(repo, run), **self._event_base(repo, "alice")}
 
     def workflow_dispatch_event(self, repo: Repo, *, inputs: Mapping[str, str] | None = None) -> Json:
         """The payload of `workflow_dispatch`; a workflow without inputs gets null."""
