@@ -1,6 +1,7 @@
 """The action as a process of its own, which kills itself at a named point of a step; for test_journaled_action.py.
 
 python -m tests.contract.crash_action [STEP POINT]      the runner's environment is this process's
+python -m tests.contract.crash_action batch NUMBER      when GitHub has answered so many updates of a check run
 """
 
 from __future__ import annotations
@@ -10,6 +11,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+from github.CheckRun import CheckRun
 
 from bot.action import github_of, run_action
 from bot.journal.opening import open_journal
@@ -27,6 +32,9 @@ def main(where: list[str]) -> int:
         if where[:2] == [step.name, point]:
             os.kill(os.getpid(), number)
 
+    if where[:1] == ["batch"]:
+        _kill_after_updates(int(where[1]))
+
     @contextmanager
     def opened(place: Place, progress: Progress) -> Iterator[Journal | NoJournal]:
         with open_journal(place, progress) as journal:
@@ -36,6 +44,17 @@ def main(where: list[str]) -> int:
             yield journal
 
     return run_action(action_settings(os.environ), make_github=github_of, make_journal=opened)
+
+
+def _kill_after_updates(last: int) -> None:
+    edit, done = CheckRun.edit, count(1)
+
+    def edit_and_die(self: CheckRun, **changes: Any) -> None:
+        edit(self, **changes)
+        if next(done) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    CheckRun.edit = edit_and_die  # type: ignore[method-assign,assignment]
 
 
 if __name__ == "__main__":

@@ -86,8 +86,8 @@ def test_what_is_judged_does_not_decide_what_was_observed() -> None:
 def test_the_places_of_a_runs_steps() -> None:
     question = question_of(PLAN, SETTINGS, PULL, AROUND)
 
-    assert [s.step_id for s in (question.clone(), *question.rehearsals(), question.report())] == [2, 3, 4, 5]
-    assert question.first_delivery == 6
+    assert [s.step_id for s in (question.clone(), *question.rehearsals(), question.report())] == [3, 4, 5, 6]
+    assert question.first_delivery == 7
 
 
 def test_a_name_that_is_not_utf_8_has_a_key_too() -> None:
