@@ -249,6 +249,20 @@ def test_a_comment_whose_answer_was_lost_is_not_posted_twice(action: Action, how
     assert action.status(pull.head_sha)[1] == "success"
 
 
+@pytest.mark.parametrize(
+    ("how", "when"), [("500", "before"), ("502", "after"), ("drop", "before"), ("drop", "after"), ("429", "before")]
+)
+def test_a_comment_whose_edit_got_no_answer_is_edited(action: Action, how: Any, when: Any) -> None:
+    action.run_pull(action.open_pull(BAD))
+    action.github.fail("PATCH", r"/comments/", how=how, when=when, retry_after=1)
+
+    status, _log = action.run_pull(action.push({}))
+
+    assert status == 0
+    (comment,) = action.comments()
+    assert "No new migrations in this change" in comment
+
+
 @pytest.mark.parametrize("path", [r"/files", r"/git/trees", r"/git/blobs"])
 def test_reading_is_tried_again(action: Action, path: str) -> None:
     pull = action.open_pull(GOOD)
