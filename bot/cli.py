@@ -174,6 +174,9 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--layout", metavar="L", help="the migration tool; found out if not given")
     parser.add_argument(
+        "--config", metavar="F", help="the team's settings (default: .migration-rehearsal.toml, of the base if --base is given)"
+    )
+    parser.add_argument(
         "--migrations",
         metavar="FOLDER",
         action="append",
@@ -230,7 +233,7 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
 
 def _settings(options: argparse.Namespace) -> Settings:
     """Options as inputs; what is not given may come from MIGRATION_REHEARSAL_<INPUT> in the environment."""
-    from bot.settings import INPUTS, settings_from  # noqa: PLC0415
+    from bot.settings import INPUTS, configured, settings_from  # noqa: PLC0415
 
     inputs: dict[str, str] = {}
     for one in INPUTS:
@@ -244,7 +247,25 @@ def _settings(options: argparse.Namespace) -> Settings:
     if journal := getattr(options, "journal", None):
         is_url = "://" in journal or re.match(r"\w+\s*=", journal) is not None
         inputs |= {"journal-url": journal if is_url else "", "journal-folder": "" if is_url else journal}
-    return settings_from(inputs)
+    content = _configuration(options)
+    return settings_from(inputs) if content is None else configured(inputs, content)
+
+
+def _configuration(options: argparse.Namespace) -> bytes | None:
+    """The team's file: of the base branch where that is named, else of this checkout; in no repository, of this folder."""
+    from bot.configuration import FILE  # noqa: PLC0415
+
+    if given := getattr(options, "config", None):
+        return _content(_existing(given))
+    if getattr(options, "base", None):
+        from bot.git import open_repository  # noqa: PLC0415
+
+        repository = open_repository(Path.cwd(), options.base)
+        return repository.read_base(FILE) if FILE in repository.base_paths() else None
+    here = Path.cwd()
+    top = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    file = next((folder / FILE for folder in (here, *here.parents) if folder == top or (folder / FILE).is_file()), top / FILE)
+    return file.read_bytes() if file.is_file() and file.is_relative_to(top) else None
 
 
 @contextmanager
@@ -293,6 +314,7 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
         folders=settings.migrations,
         with_base=settings.seed is None,
         known=Known(settings.placeholders),
+        ignored=settings.ignored_paths,
     )
 
 

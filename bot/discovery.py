@@ -158,12 +158,13 @@ def plan_changes(  # noqa: PLR0913  what there is, and what was said of it
     folders: Sequence[str] = (),
     with_base: bool = True,
     known: Known = _NOTHING,
+    ignored: Sequence[str] = (),
 ) -> Plan:
     """The new migrations among a pull request's changed files.
 
     `read` gives a file at the pull request's head, `read_base` at its base, where `base_paths` are all the files, with git's
-    names of their contents where they are known. `layout` and `folders` (folders or globs) win over what the files tell;
-    `with_base` as for `plan_files`. Raises as `plan_files`.
+    names of their contents where they are known. `layout` and `folders` (folders or globs) win over what the files tell,
+    `ignored` ones are left alone; `with_base` as for `plan_files`. Raises as `plan_files`.
     """
     changed = {c.path for c in changes}
     there = {c.path for c in changes if c.status is not FileStatus.REMOVED}
@@ -172,6 +173,7 @@ def plan_changes(  # noqa: PLR0913  what there is, and what was said of it
     head = _Tree(at_head, lambda path: (read if path in changed else read_base)(path), *filled, known.include)
     base = _Tree({*base_paths}, read_base, *filled, known.include_base, blobs)
     near = [c for c in changes if may_be_migration(c) and _is_within(c.path, folders)]
+    near = [c for c in near if not (ignored and _is_within(c.path, ignored))]
     chosen = _chosen_for(near, head, base, layout, told=bool(layout or folders))
     if not chosen:
         return Plan((), reason="no changed file is a migration")

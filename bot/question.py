@@ -86,6 +86,7 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
         settings.large_table_rows,
         settings.max_reads_blocked_ms,
         settings.max_writes_blocked_ms,
+        sorted([rule, str(severity)] for rule, severity in settings.severities.items()),
         [settings.production.total, dict(settings.production.rows)],
         plan.reason,
         [to_plain([m.sources, m.down_sources, m.expect_sources]) for m in plan.migrations],  # where findings point

@@ -227,7 +227,7 @@ class _Answer:
         began = time.monotonic()
         plan, facts = self.question.plan, self.question.facts(self.url)
         if not plan.migrations:
-            findings = judge((), (), plan.problems, Policy())
+            findings = judge((), (), plan.problems, Policy(severities=self.settings.severities))
             return Report(conclude(findings, self.settings.fail_on), facts, findings=findings, notes=(plan.reason,))
         known = self._known()
         ground = self._known_ground() if self._is_all(known) else None
@@ -263,6 +263,7 @@ class _Answer:
             large_table_rows=settings.large_table_rows,
             reads_blocked_ms=settings.max_reads_blocked_ms,
             writes_blocked_ms=settings.max_writes_blocked_ms,
+            severities=settings.severities,
             production=replace(settings.production, rows_here=clone.seed.rows),
         )
 
