@@ -466,3 +466,53 @@ def test_wrong_use_is_explained(run: Callable[..., Run], arguments: tuple[str, .
     done = run("rehearse", *arguments)
 
     assert (done.status, done.out) == (2, "") and said in done.err
+
+
+# ── The base branch's files ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def commit_all(message: str) -> None:
+    git("add", ".")
+    git("commit", "-qm", message)
+
+
+def test_the_base_has_every_file_of_its_commit(run: Callable[..., Run]) -> None:
+    """Also one that no archive of it has, and links to wherever they lead."""
+    Path("tool.py").write_text(TOOL.format(autocommit=True, body="for name in sys.argv[1:]: execute(open(name).read())"))
+    Path("base.txt").write_text("CREATE TABLE IF NOT EXISTS base ()")
+    Path("absolute").symlink_to("/nowhere/at/all")
+    Path("outwards").symlink_to("../../../nowhere")
+    Path(".gitattributes").write_text("base.txt export-ignore\n")
+    git("init", "-q", "-b", "main")
+    commit_all("base")
+    tool = f"{sys.executable} tool.py base.txt"
+
+    done = run("rehearse", "--command", tool, "--format", "json")
+
+    assert done.status == 0, done.err
+    assert f"First `{tool}` ran on the base branch's files: 1 statement" in " ".join(json.loads(done.out)["notes"])
+
+
+def test_the_same_command_elsewhere_is_another_question(
+    run: Callable[..., Run], journal_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another folder of the same files, and on another base."""
+    top = Path.cwd()
+    git("init", "-q", "-b", "main")
+    for service in ("orders", "customers"):
+        (top / service).mkdir()
+        (top / service / "tool.py").write_text(TOOL.format(autocommit=True, body=f"execute('CREATE TABLE {service} ()')"))
+    commit_all("one")
+    git("tag", "base")
+    Path("more").touch()
+    commit_all("two")
+
+    def is_replayed(service: str) -> bool:
+        monkeypatch.chdir(top / service)
+        where = ("--base", "base", "--journal", journal_url, "--format", "json")
+        done = run("rehearse", "--command", f"{sys.executable} tool.py", "--base-command", "none", *where)
+        return bool(json.loads(done.out)["run"]["replayed"])
+
+    assert [is_replayed("orders"), is_replayed("orders"), is_replayed("customers")] == [False, True, False]
+    git("tag", "-f", "base", "main")
+    assert is_replayed("orders") is False
