@@ -247,6 +247,107 @@ def test_an_error_that_the_tool_mends_is_none(tool: Callable[..., Rehearsal]) ->
     assert [c.name for c in seen.columns] == ["c"]
 
 
+def test_an_error_that_was_mended_is_not_why_a_tool_fails(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool("""
+        execute('ALTER TABLE t ADD c int')
+        try:
+            with connection.transaction():
+                execute('DROP TABLE nobody')
+        except psycopg.errors.UndefinedTable:
+            execute('ALTER TABLE t ADD d int')
+        sys.exit('of its own')""")
+
+    assert seen.error is not None and "exit status 1, and no statement failed" in seen.error.message
+
+
+def test_that_a_transaction_is_aborted_is_no_reason(tool: Callable[..., Rehearsal]) -> None:
+    """Many tools send something after what failed, an unlocking for instance."""
+    seen = tool("""
+        try:
+            execute('DROP TABLE nobody')
+        finally:
+            execute('UPDATE t SET a = 1')""")
+
+    assert seen.error is not None and (seen.error.sqlstate, seen.error.line) == ("42P01", 2)
+
+
+def test_of_what_was_sent_at_once_the_one_that_failed_is_named(tool: Callable[..., Rehearsal]) -> None:
+    """What was sent after it was not done, and is not told."""
+    seen = tool("""
+        with connection.pipeline():
+            execute('UPDATE t SET a = 1'); execute('DROP TABLE nobody'); execute('DROP TABLE parent')""")
+
+    told = [(s.sql, s.line, s.error is not None) for s in seen.statements]
+    assert told[1:] == [("UPDATE t SET a = $1", 2, False), ("DROP TABLE nobody", 3, True)]
+    assert seen.error is not None and (seen.error.sqlstate, seen.error.line) == ("42P01", 3)
+
+
+def test_a_statement_that_ends_its_session_has_failed(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool("execute('DO $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); END $$')", autocommit=True)
+
+    assert seen.error is not None and (seen.error.sqlstate, seen.error.line) == ("57P01", 1)
+
+
+def test_rows_that_break_a_constraint_at_the_end_of_a_transaction_are_counted(tool: Callable[..., Rehearsal]) -> None:
+    """A deferred one; also in a transaction that went back to a savepoint before."""
+    seen = tool("""
+        execute('''ALTER TABLE t ADD CONSTRAINT known FOREIGN KEY (parent) REFERENCES parent
+                   DEFERRABLE INITIALLY DEFERRED NOT VALID''')
+        try:
+            with connection.transaction():
+                execute('DROP TABLE nobody')
+        except psycopg.errors.UndefinedTable:
+            execute('UPDATE t SET parent = NULL WHERE parent NOT BETWEEN 1 AND 50')
+        execute('UPDATE t SET parent = 99 WHERE id <= 7')
+        connection.commit()""")
+
+    assert seen.error is not None and seen.error.sqlstate == "23503"
+    assert [(c.name, c.refused, c.violations, c.rows) for c in seen.constraints] == [("known", True, 7, 1000)]
+
+
+def test_many_times_the_same_is_one_statement_however_it_is_sent(tool: Callable[..., Rehearsal]) -> None:
+    """At once, one after the other, and by two sessions in turn."""
+    seen = tool(
+        """
+        connection.cursor().executemany('INSERT INTO parent VALUES (%s)', [(n,) for n in range(1000, 1500)])
+        with psycopg.connect(os.environ['DATABASE_URL'], autocommit=True) as other:
+            for n in range(20):
+                execute('UPDATE parent SET id = id WHERE id = %s', (n + 1,))
+                other.execute('UPDATE t SET a = 1 WHERE id IN (%s, %s)', (n + 1, n + 101))""",
+        autocommit=True,
+    )
+
+    told = {s.sql: (s.line, s.rows_affected) for s in seen.statements if s.rows_affected is not None}
+    assert list(told.values()) == [(1, 500), (2, 20), (3, 40)]
+    assert len(seen.statements) == 3
+
+
+def test_what_was_only_described_hides_no_rows(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool("""
+        execute('SELECT 1')
+        connection.pgconn.prepare(b'', b'SELECT * FROM t')
+        connection.pgconn.describe_prepared(b'')
+        with connection.cursor().copy('COPY parent FROM STDIN') as copy:
+            copy.write_row((1000,))
+        connection.commit()""")
+
+    assert [s.rows_affected for s in seen.statements if s.sql.startswith("COPY")] == [1]
+
+
+def test_a_statement_that_sounds_like_a_librarys_is_told(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool(
+        """
+        execute('CREATE FUNCTION next_version() RETURNS int LANGUAGE sql AS $$ SELECT 2 $$')
+        execute('SELECT version()'); execute('SELECT next_version()'); execute("SELECT pg_catalog.setval('s', 7)")""",
+        autocommit=True,
+        seed=SEED + "CREATE SEQUENCE s;",
+    )
+
+    assert [s.sql.split("(")[0] for s in seen.statements] == [
+        *("CREATE FUNCTION next_version", "SELECT next_version", "SELECT pg_catalog.setval")
+    ]
+
+
 def test_a_tool_that_fails_though_no_statement_did(tool: Callable[..., Rehearsal]) -> None:
     seen = tool("execute('ALTER TABLE t ADD c int'); connection.commit(); print('of row 7'); sys.exit(3)")
 
