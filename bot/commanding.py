@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -290,7 +289,7 @@ def run_command(
         with Tap(start.listening, upstream, run.listen) as tap:
             start.go(_environment(tap, upstream))
             _wait(start.process, tap, limits, stopped)
-            _end(start.process)
+            start.end()
             _wait_for_sessions(tap, limits.guard)
             run.stop()
         said = output.text()
@@ -350,6 +349,10 @@ class _Start:
         with suppress(BrokenPipeError):
             self._ours.sendall(json.dumps(environment).encode() + b"\n")
 
+    def end(self) -> None:
+        """Ends it, if it has not ended, and all that it has started."""
+        _end(self.process, self._ours)
+
 
 @contextmanager
 def _started(line: str, folder: Path, *, network: bool) -> Iterator[_Start]:
@@ -370,7 +373,7 @@ def _started(line: str, folder: Path, *, network: bool) -> Iterator[_Start]:
         try:
             word, listening = _greeted(ours)
             if listening is None and not network:  # it has lost its network, and has got no other one
-                _end(process)
+                _end(process, ours)
                 with _started(line, folder, network=True) as start:
                     yield start
                 return
@@ -379,7 +382,7 @@ def _started(line: str, folder: Path, *, network: bool) -> Iterator[_Start]:
             with listening:
                 yield _Start(process, listening, word == "apart", ours)
         finally:
-            _end(process)
+            _end(process, ours)
             if process.stdout:
                 process.stdout.close()
 
@@ -390,14 +393,18 @@ def _greeted(ours: socket.socket) -> tuple[str, socket.socket | None]:
     return said.decode(errors="replace"), socket.socket(fileno=sockets[0]) if sockets else None
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], ours: socket.socket) -> None:
+    """Asks a command to end, and then sees to it that it does; see stay_with in bot/postgres/apart.py."""
     if process.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+        process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_S)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # whatever it has started and left behind
+    if process.poll() is None:
+        with suppress(OSError):
+            ours.shutdown(socket.SHUT_RDWR)  # as if we were gone
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(2 * _GRACE_S)
+        process.kill()
     process.wait()
 
 

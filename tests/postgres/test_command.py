@@ -436,6 +436,30 @@ def test_nothing_is_left_of_a_command(tool: Callable[..., Rehearsal], stage: Sta
     assert databases == (0,) and time.monotonic() > began
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="what has left its group is found by Linux's means")
+@pytest.mark.parametrize("settings", [Settings(), Settings(time_limit_s=2.0)], ids=["that ends", "that is ended"])
+def test_nothing_is_left_of_a_daemon(tool: Callable[..., Rehearsal], settings: Settings, tmp_path: Path) -> None:
+    """It has a session of its own, and its parent has gone; and it does not listen to those who ask it to end."""
+    tool(
+        f"""
+        import subprocess, time
+        subprocess.run(['setsid', 'sh', '-c', 'trap "" TERM; setsid sleep 4714 & echo $! $$ > daemons'], check=True)
+        execute('SELECT pg_sleep(4714 * {int(settings.time_limit_s < 60)})')""",
+        settings=settings,
+    )
+
+    daemons = [int(pid) for pid in (tmp_path / "daemons").read_text().split()]
+    assert len(daemons) == 2 and [pid for pid in daemons if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_a_command_finds_signals_as_they_are(stage: Stage, tmp_path: Path) -> None:
+    """Python ignores SIGPIPE, and so would whom it starts: `yes | head` then complains."""
+    with pytest.raises(UsageError, match="did not connect"):
+        stage.rehearse_migrations(SEED, (Migration("tool", "", COMMAND.name, f"yes 2> {tmp_path}/said | head -1"),))
+
+    assert (tmp_path / "said").read_text() == ""
+
+
 def test_nothing_is_left_of_a_command_whose_rehearsal_is_killed(run: Callable[..., Run]) -> None:
     """Even so that it can do nothing about it."""
     line = [sys.executable, "-m", "bot.cli", "rehearse", "--base-command", "none", "--command", "touch begun; sleep 4713 & wait"]
