@@ -63,6 +63,7 @@ class CommandRun:
         self._relations = relations_now(observer) if observer else Relations({}, {})
         self._lock = threading.Lock()
         self._began, self._ended, self._looking_s = time.monotonic(), 0.0, 0.0
+        self._lookers, self._look_began = 0, 0.0  # sessions look at the same time
         self._spans: list[LockSpan] = []
         self.results: list[StatementResult] = []
         self.sent: list[str] = []  # the texts of what is in results
@@ -80,8 +81,10 @@ class CommandRun:
         self._ended = time.monotonic()
 
     def now_ms(self) -> float:
-        """See Ran."""
-        return ((self._ended or time.monotonic()) - self._began - self._looking_s) * 1000
+        """See Ran. It stands still while somebody looks, and never goes back."""
+        with self._lock:
+            now = self._ended or (self._look_began if self._lookers else time.monotonic())
+            return (now - self._began - self._looking_s) * 1000
 
     def spans(self) -> tuple[LockSpan, ...]:
         """See Ran."""
@@ -95,12 +98,15 @@ class CommandRun:
     @contextmanager
     def looking(self) -> Iterator[None]:
         """What is done in this block is our doing, and not counted as the command's time."""
-        began = time.monotonic()
+        with self._lock:
+            self._look_began = self._look_began if self._lookers else time.monotonic()
+            self._lookers += 1
         try:
             yield
         finally:
             with self._lock:
-                self._looking_s += time.monotonic() - began
+                self._lookers -= 1
+                self._looking_s += 0.0 if self._lookers else time.monotonic() - self._look_began
 
     def add(self, result: StatementResult, sql: str) -> int:
         """A statement was done: its number among all sessions' stands for a line, as there is no file."""
@@ -131,7 +137,7 @@ class _Follower:
 
     def __init__(self, run: CommandRun, session: Session, watch: Watch) -> None:
         self._run, self._session, self._watch = run, session, watch
-        self._began_ms = 0.0
+        self._began_ms, self._began = 0.0, 0.0  # by the run's clock; by one that goes on while other sessions are looked at
         self._number = 0  # of its statements, here; other sessions send theirs in between
         self._lines: dict[int, int] = {}
         self._last, self._last_line = "", 0
@@ -142,7 +148,7 @@ class _Follower:
         self._was_outside = True
 
     def begin(self, sent: Sent) -> None:
-        self._began_ms = self._run.now_ms()
+        self._began_ms, self._began = self._run.now_ms(), time.monotonic()
         self._was_outside = self._session.status is TransactionStatus.IDLE
         self._repeats = sent.sql == self._last
         if not self._repeats:
@@ -153,21 +159,21 @@ class _Follower:
         self._watch.note(errors.Diagnostic(dict(fields)))
 
     def end(self, exchange: Exchange) -> None:
-        ended_ms = self._run.now_ms()
+        ended_ms, took_ms = self._run.now_ms(), (time.monotonic() - self._began) * 1000
         tag = exchange.tags[-1] if exchange.tags else ""
         done = _done(exchange)
         if self._repeats and not exchange.error and len(done) == 1:
-            self._run.add_to(self._last_line, ended_ms - self._began_ms, done[0].rows)
+            self._run.add_to(self._last_line, took_ms, done[0].rows)
         else:
             with self._run.looking():
                 facts = self._watch.failed(ended_ms) if exchange.error else self._watch.end(ended_ms, tag)
-            self._note(exchange, done, facts, ended_ms)
+            self._note(exchange, done, facts, took_ms)
         self._follow_transaction(exchange, ended_ms)
 
     def close(self) -> None:
         self._run.close(self._watch, self._lines)
 
-    def _note(self, exchange: Exchange, done: Sequence[_Done], facts: Facts, ended_ms: float) -> None:
+    def _note(self, exchange: Exchange, done: Sequence[_Done], facts: Facts, took_ms: float) -> None:
         self._last = ""
         for one in done:
             is_last = one is done[-1]
@@ -176,7 +182,7 @@ class _Follower:
                 continue
             if self._was_outside and not one.tag.startswith((*_CHANGES_ROWS, "BEGIN", "COMMIT", "SHOW", "SET")):
                 self._run.outside = self._run.outside or bool(one.tag)
-            duration_ms = ended_ms - self._began_ms if is_last else 0.0
+            duration_ms = took_ms if is_last else 0.0
             said = _sql_error(error, one.sent.sql, 0) if error else None
             result = self._result(one.sent, duration_ms, one.rows, facts if is_last else Facts(()), said)
             line = self._lines[self._number] = self._run.add(result, one.sent.sql)

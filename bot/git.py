@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,9 +69,9 @@ class Repository:
         this machine) is linked to, so that a tool finds there what it finds here.
         """
         with tempfile.TemporaryDirectory() as own:  # not `archive`, which leaves out what export-ignore says
-            index = {"GIT_INDEX_FILE": str(Path(own) / "index")}
-            _git_bytes(self.top, "read-tree", "--no-sparse-checkout", self.base, environment=index)
-            _git_bytes(self.top, "checkout-index", "--all", f"--prefix={folder.resolve()}/", environment=index)
+            index = Path(own) / "index"
+            _git_bytes(self.top, "read-tree", "--no-sparse-checkout", self.base, index=index)
+            _git_bytes(self.top, "checkout-index", "--all", f"--prefix={folder.resolve()}/", index=index)
         ignored = _git(self.top, "ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
         for path in filter(None, ignored.split("\0")):
             link = folder / path.rstrip("/")
@@ -138,14 +136,23 @@ def _git(folder: Path, *arguments: str) -> str:
     return _git_bytes(folder, *arguments).decode("utf-8", errors="surrogateescape")
 
 
-def _git_bytes(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> bytes:
+def _git_bytes(folder: Path, *arguments: str, index: Path | None = None) -> bytes:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", *arguments],
+            [
+                *(("env", f"GIT_INDEX_FILE={index}") if index else ()),
+                "git",
+                "-C",
+                str(folder),
+                "-c",
+                "core.fsmonitor=false",
+                "-c",
+                "core.quotePath=false",
+                *arguments,
+            ],
             capture_output=True,
             check=False,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **(environment or {})},
         )
     except FileNotFoundError as error:
         raise UsageError("git is not installed.", advice="Install it, or name the migration files.") from error

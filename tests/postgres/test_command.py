@@ -322,6 +322,24 @@ def test_many_times_the_same_is_one_statement_however_it_is_sent(tool: Callable[
     assert len(seen.statements) == 3
 
 
+def test_many_sessions_at_once_have_one_clock_that_never_goes_back(tool: Callable[..., Rehearsal]) -> None:
+    """Each is looked at while others work; what each did is told once."""
+    seen = tool("""
+        import threading
+        def work(number):
+            with psycopg.connect(os.environ['DATABASE_URL']) as own:
+                for n in range(20):
+                    own.execute('UPDATE t SET a = %s WHERE id = %s', (n, number))
+                    own.execute('INSERT INTO parent VALUES (%s)', (1000 * number + n,))
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 9)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()""")
+
+    assert [s.line for s in seen.statements] == list(range(1, len(seen.statements) + 1))
+    assert sum(s.rows_affected or 0 for s in seen.statements) == 2 * 8 * 20
+    assert [s for s in seen.statements if s.duration_ms < 0] == [] == [lock for lock in seen.locks if lock.held_ms < 0]
+
+
 def test_what_was_only_described_hides_no_rows(tool: Callable[..., Rehearsal]) -> None:
     seen = tool("""
         execute('SELECT 1')
