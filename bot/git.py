@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import subprocess
-import tarfile
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,8 +68,10 @@ class Repository:
         """Writes all files of the base into an empty folder. What git ignores in the work tree (installed packages, settings of
         this machine) is linked to, so that a tool finds there what it finds here.
         """
-        with tarfile.open(fileobj=io.BytesIO(_git_bytes(self.top, "archive", "--format=tar", self.base))) as archive:
-            archive.extractall(folder, filter="data")
+        with tempfile.TemporaryDirectory() as own:  # not `archive`, which leaves out what export-ignore says
+            index = Path(own) / "index"
+            _git_bytes(self.top, "read-tree", "--no-sparse-checkout", self.base, index=index)
+            _git_bytes(self.top, "checkout-index", "--all", f"--prefix={folder.resolve()}/", index=index)
         ignored = _git(self.top, "ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
         for path in filter(None, ignored.split("\0")):
             link = folder / path.rstrip("/")
@@ -79,8 +80,8 @@ class Repository:
                 link.symlink_to(self.top / path.rstrip("/"))
 
     def identity(self) -> str:
-        """Of all files of the work tree that git does not ignore, as they are now."""
-        found = hashlib.sha256(_git_bytes(self.top, "rev-parse", "HEAD^{tree}"))
+        """Of all files of the base, and of all of the work tree that git does not ignore, as they are now."""
+        found = hashlib.sha256(_git_bytes(self.top, "rev-parse", f"{self.base}^{{tree}}", "HEAD^{tree}"))
         found.update(_git_bytes(self.top, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD", "--"))
         for path in _git(self.top, "ls-files", "--others", "--exclude-standard", "-z").split("\0"):
             if path and self._is_file(path):
@@ -135,10 +136,20 @@ def _git(folder: Path, *arguments: str) -> str:
     return _git_bytes(folder, *arguments).decode("utf-8", errors="surrogateescape")
 
 
-def _git_bytes(folder: Path, *arguments: str) -> bytes:
+def _git_bytes(folder: Path, *arguments: str, index: Path | None = None) -> bytes:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", *arguments],
+            [
+                *(("env", f"GIT_INDEX_FILE={index}") if index else ()),
+                "git",
+                "-C",
+                str(folder),
+                "-c",
+                "core.fsmonitor=false",
+                "-c",
+                "core.quotePath=false",
+                *arguments,
+            ],
             capture_output=True,
             check=False,
             stdin=subprocess.DEVNULL,

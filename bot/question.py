@@ -72,7 +72,7 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
     decides = [
         surroundings.program,
         _ground(plan, surroundings),
-        [plan.tree, plan.base_command.line if plan.base_command else None],
+        [plan.tree, plan.base_command.line if plan.base_command else None, settings.network],
         surroundings.seed_sql,
         surroundings.servers,
         settings.clone_provider,

@@ -53,6 +53,7 @@ DIFFERENT = [
     ({"settings": replace(SETTINGS, production=Production({"public.orders": 1}))}, True),
     ({"settings": replace(SETTINGS, show_row_data=True)}, True),
     ({"settings": replace(SETTINGS, seed="elsewhere/the-same.dump")}, False),
+    ({"settings": replace(SETTINGS, network=True)}, True),
     ({"settings": replace(SETTINGS, force=True)}, False),
     ({"pull": replace(PULL, head_sha="c" * 40)}, True),
     ({"pull": replace(PULL, base_sha="c" * 40)}, False),  # what of the base matters is in the plan
