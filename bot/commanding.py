@@ -27,7 +27,7 @@ from bot.postgres import apart
 from bot.postgres.catalog import Snapshot
 from bot.postgres.guard import Guard, Stopped
 from bot.postgres.sampling import Relations, relations_now
-from bot.postgres.tap import Exchange, Sent, Session, Tap, Upstream
+from bot.postgres.tap import Exchange, Listener, Sent, Session, Tap, Upstream
 from bot.postgres.violations import broken_at_commit, diagnose
 from bot.postgres.watch import Facts, Watch, is_raised
 from bot.sql import split
@@ -36,6 +36,7 @@ from bot.words import one_line, visible
 _KEPT_BYTES = 1 << 16  # of what the command prints: the last ones
 _REPLAYED_BYTES = 1 << 24  # of what a transaction sent: to count what breaks a constraint, it is sent again
 _LOOK_S, _GRACE_S = 0.1, 5.0
+_LOCKS = ("ALTER", "CREATE INDEX", "DROP", "TRUNCATE", "LOCK", "CREATE TRIGGER", "REINDEX", "VACUUM", "CLUSTER", "REFRESH")
 _CHANGES_ROWS = ("INSERT", "UPDATE", "DELETE", "MERGE", "SELECT")
 # What every library asks when it connects or looks for what there is.
 _ASKS_THE_CATALOG = re.compile(
@@ -58,8 +59,8 @@ class _Failure:
 class CommandRun:
     """What a command did, as far as its sessions show it: each has a follower here, on a thread of its own. See Ran."""
 
-    def __init__(self, observer: psycopg.Connection | None, before: Snapshot) -> None:
-        self._observer, self._before = observer, before
+    def __init__(self, database: str, observer: psycopg.Connection | None, before: Snapshot) -> None:
+        self._database, self._observer, self._before = database, observer, before
         self._relations = relations_now(observer) if observer else Relations({}, {})
         self._lock = threading.Lock()
         self._began, self._ended, self._looking_s = time.monotonic(), 0.0, 0.0
@@ -71,8 +72,10 @@ class CommandRun:
         self.committed = False
         self.failure: _Failure | None = None
 
-    def listen(self, session: Session) -> _Follower:
-        """See Tap."""
+    def listen(self, session: Session) -> Listener:
+        """See Tap. What is done in other databases of the server is nothing of this one's."""
+        if session.database != self._database:
+            return _Bystander()
         watch = Watch(session, self._observer, self._before, self._relations)
         return _Follower(self, session, watch)
 
@@ -132,6 +135,18 @@ class CommandRun:
             self._spans += [replace(span, line=lines.get(span.line, last)) for span in watch.spans()]
 
 
+class _Bystander:
+    """Takes no notice. See Listener."""
+
+    def begin(self, sent: Sent) -> None: ...
+
+    def notice(self, fields: Mapping[int, bytes]) -> None: ...
+
+    def end(self, exchange: Exchange) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class _Follower:
     """Follows one session. See Listener."""
 
@@ -167,6 +182,8 @@ class _Follower:
         else:
             with self._run.looking():
                 facts = self._watch.failed(ended_ms) if exchange.error else self._watch.end(ended_ms, tag)
+            if self._was_outside and not facts.locks and not exchange.error and tag.startswith(_LOCKS):
+                facts = replace(facts, locks=None)  # over before anybody looked: that nobody waited is not known
             self._note(exchange, done, facts, took_ms)
         self._follow_transaction(exchange, ended_ms)
 
@@ -288,7 +305,7 @@ def run_command(
     """
     info = connection.info
     upstream = Upstream(f"{info.host}/.s.PGSQL.{info.port}", info.user, info.dbname, info.options)
-    run = CommandRun(observer, before or Snapshot())
+    run = CommandRun(info.dbname, observer, before or Snapshot())
     stopped = Stopped()
     with _started(line, folder, network=limits.network) as start:
         output = _Output(start.process)

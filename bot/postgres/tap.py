@@ -151,14 +151,15 @@ class Tap:
         try:
             with client, suppress(OSError, wire.ProtocolError):
                 client.settimeout(_PATIENCE_S)
-                server = self._enter(client)
-                if server is None:
+                entered = self._enter(client)
+                if entered is None:
                     return
+                server, database = entered
                 with server:
                     self._open.add(server)
-                    session = Session(client, server, self._listen)
+                    session = Session(client, server, database, self._listen)
                     with self._lock:
-                        self.sessions += 1
+                        self.sessions += database == self._upstream.database
                         self._sessions.add(session)
                     try:
                         session.run()
@@ -171,8 +172,10 @@ class Tap:
         finally:
             self._open.discard(client)
 
-    def _enter(self, client: socket.socket) -> socket.socket | None:
-        """Lets a client in who knows the password. A connection on which the server was greeted in its name."""
+    def _enter(self, client: socket.socket) -> tuple[socket.socket, str] | None:
+        """Lets a client in who knows the password. A connection on which the server was greeted in its name, and to which of its
+        databases.
+        """
         first = _first(client)
         if first is None:
             return None
@@ -195,7 +198,7 @@ class Tap:
         server.settimeout(_PATIENCE_S)
         wanted = {"database": self._upstream.database, **asked, "options": options}
         server.sendall(wire.startup({name: value for name, value in wanted.items() if value}))
-        return server
+        return server, wanted["database"]
 
 
 def _first(client: socket.socket) -> tuple[int, bytes] | None:
@@ -226,8 +229,10 @@ def _one(connection: socket.socket, buffer: bytearray) -> Message:
 class Session:
     """One client's session: passes messages on, and tells its listener."""
 
-    def __init__(self, client: socket.socket, server: socket.socket, listen: Callable[[Session], Listener]) -> None:
-        self._client, self._server = client, server
+    def __init__(
+        self, client: socket.socket, server: socket.socket, database: str, listen: Callable[[Session], Listener]
+    ) -> None:
+        self._client, self._server, self.database = client, server, database
         self._listen = listen
         self._listener: Listener | None = None
         self.pid = 0

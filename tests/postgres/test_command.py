@@ -19,6 +19,8 @@ from bot.clones.embedded import EmbeddedProvider
 from bot.errors import UsageError
 from bot.layouts import COMMAND
 from bot.model import Migration, Outcome, Rehearsal, Transaction
+from bot.postgres.sampling import LockReader, relations_now
+from bot.rules import Policy, judge
 from bot.settings import Settings
 from tests.fix_cli import Run
 from tests.fix_postgres import Stage
@@ -385,6 +387,59 @@ def test_a_tool_is_ended_when_its_time_is_over(tool: Callable[..., Rehearsal]) -
 
     assert seen.error is not None and seen.error.message == "stopped: it took longer than 2 s, the limit set for it"
     assert subprocess.run(["pgrep", "-f", "sleep 4711"], check=False, capture_output=True).stdout == b""
+
+
+def test_a_statement_that_failed_and_was_passed_over_is_no_passed_check(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool(
+        """
+        for statement in ('ALTER TABLE t ALTER a SET NOT NULL', 'ALTER TABLE t ADD c int', 'SELECT * FROM nobody'):
+            try: execute(statement)
+            except psycopg.Error: pass""",
+        autocommit=True,
+    )
+
+    findings = judge([seen], (), (), Policy())
+
+    assert seen.outcome is Outcome.APPLIED
+    assert [(f.line, str(f.severity)) for f in findings if f.rule == "statement-fails"] == [(1, "warning")]
+
+
+def test_a_command_that_does_nothing_is_said_to(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool("execute('SELECT 1')")
+
+    (finding,) = judge([seen], (), (), Policy())
+
+    assert (finding.rule, str(finding.severity)) == ("empty-migration", "notice")
+
+
+def test_what_was_over_before_anybody_looked_is_not_said_to_keep_nobody_waiting(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool("execute('ALTER TABLE t ADD c int')", autocommit=True)
+
+    (statement,) = seen.statements
+    assert statement.locks is None or [lock.mode for lock in statement.locks] == ["AccessExclusiveLock"]
+
+
+def test_what_another_session_holds_is_not_waited_for(stage: Stage) -> None:
+    """To ask for a table's size is to wait for whoever holds it alone: another session of the same tool."""
+    provider = EmbeddedProvider(stage.server, stage._seed(SEED))
+    with provider.clone() as clone, provider.observe(clone) as observer, provider.connect(clone) as holder:
+        reader = LockReader(observer, 0)
+        oids = {name: oid for oid, name in relations_now(observer).names.items()}
+        with holder.transaction():
+            holder.execute("LOCK TABLE t; LOCK TABLE parent IN SHARE MODE")
+            kept = reader.kept_from_us(oids.values())
+
+        assert kept == {oids["public.t"]}
+        assert reader.kept_from_us(oids.values()) == set()
+
+
+def test_other_databases_are_not_this_one(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool("""
+        with psycopg.connect(os.environ['DATABASE_URL'], dbname='postgres') as other:
+            other.execute('SELECT 1')
+        execute('ALTER TABLE t ADD c int'); connection.commit()""")
+
+    assert [s.sql for s in seen.statements] == ["BEGIN", "ALTER TABLE t ADD c int", "COMMIT"]
 
 
 NEVER_CAME = {
