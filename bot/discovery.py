@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
@@ -73,13 +74,14 @@ class _Chosen:
 @dataclass(frozen=True, slots=True)
 class _Names:
     """What the files of a layout's histories are at one commit: in the order of the index where the tool has one. `age` tells old
-    from new. `unlisted`: what the index does not name.
+    from new. `unlisted`: what the index does not name. `times`: of changes that were reworked, which time a file is.
     """
 
     of: Mapping[str, Name]
     age: Mapping[str, Any]
     unlisted: Set[str]
     downs: Mapping[tuple[PurePosixPath, object], str]
+    times: Mapping[str, int]
 
     def ordered(self, paths: Iterable[str]) -> list[str]:
         """Those that the tool runs, as it runs them."""
@@ -207,8 +209,8 @@ def _plan_of(chosen: _Chosen, near: Sequence[FileChange], head: _Tree, base: _Tr
     skipped = {path: why for path in ups if (why := _skipped(path, layout, head))}
     ups = [path for path in ups if path not in skipped]
     migrations = _in_groups([_expecting(_to_run(path, layout, names, head), layout, head) for path in ups], layout)
-    gone = {c.old_path for c in near if c.old_path}
-    versions = [path for path in before.versions(before.of) if path not in gone and path not in _added(near)]
+    gone = {c.old_path for c in near if c.old_path} | _added(near)
+    versions = [path for path in before.versions(before.of) if path not in gone]
     anew = {path for path in ups if names.of[path].part is Part.REPEATABLE}
     standing = [path for path in versions if ups and path not in anew]
     old = before.ordered(versions)
@@ -272,11 +274,8 @@ def _recorded_as(path: str, layout: Layout, names: _Names) -> str:
     if table.by_stamp:
         age = names.age[path]  # without an index the tool runs nothing, and there is no stamp
         return str(int(age[1])) if len(age) == 2 else ""
-    own = layout.kept(name.version) or name.version
-    if own == name.version and not any(layout.kept(other.version) == own for other in names.of.values()):
-        return table.recorded(name)
-    times = [p for p, n in names.of.items() if n.part is Part.UP and (layout.kept(n.version) or n.version) == own]
-    return again(own, names.ordered(times).index(path) + 1)
+    time = names.times.get(path)
+    return table.recorded(name) if time is None else again(layout.kept(name.version) or name.version, time)
 
 
 def _reason(chosen: _Chosen, migrations: Sequence[Migration]) -> str:
@@ -342,7 +341,21 @@ def _names(chosen: _Chosen, tree: _Tree) -> _Names:
         for path, name in sorted(found.items(), reverse=True)
         if name.part is Part.DOWN
     }
-    return _Names({path: name for path, name in found.items() if path not in unlisted}, age, unlisted, downs)
+    listed = {path: name for path, name in found.items() if path not in unlisted}
+    return _Names(listed, age, unlisted, downs, _times(listed, layout))
+
+
+def _times(found: Mapping[str, Name], layout: Layout) -> dict[str, int]:
+    """Which time of its change a file is, where the tool keeps earlier texts of it."""
+    reworked = {was for name in found.values() if (was := layout.kept(name.version)) is not None}
+    times: dict[str, int] = {}
+    seen: Counter[str] = Counter()
+    for path in sorted(found, key=lambda path: (found[path].order, path)) if reworked else ():
+        change = layout.kept(found[path].version) or found[path].version
+        if found[path].part is Part.UP and change in reworked:
+            seen[change] += 1
+            times[path] = seen[change]
+    return times
 
 
 def _without_what_gives_way(found: Mapping[str, Name], layout: Layout) -> dict[str, Name]:
@@ -376,29 +389,69 @@ def _follow_index(
 def _chosen_for(near: Sequence[FileChange], head: _Tree, base: _Tree, layout: str | None, *, told: bool) -> list[_Chosen]:
     """The layouts of the folders in which something was changed. A folder has one tool; its files at the base say which, too."""
     chosen: dict[str, _Chosen] = {}
-    there, old = with_folders(head.paths | base.paths), _sql_files(base.paths if near else ())
+    beside = _Beside(_sql_files(base.paths if near else ()), with_folders(head.paths | base.paths))
     for folder, changes in _by_folder(near).items():
-        beside = sorted({*old.get(str(folder), ()), *old.get(f"{folder}/*", ()), *old.get(f"{folder.parent}/*", ())})
-        texts = dict.fromkeys(beside, "") | {c.path: _telling_text(c, head, base) for c in changes}
-        found = (named(layout), "as told") if layout else _detected(folder, texts, beside, there, base, told=told)
+        texts = {c.path: _telling_text(c, head, base) for c in changes}
+        places = beside.places(folder)
+        found = (named(layout), "as told") if layout else _detected(folder, texts, places, beside, base, told=told)
         if found is None:
             continue
         one = chosen.setdefault(found[0].name, _Chosen(*found))
-        one.roots |= {found[0].root(PurePosixPath(path)) for path in texts if found[0].parse(PurePosixPath(path))}
+        one.roots |= _roots(texts, found[0]).union(*(beside.roots(place, found[0]) for place in places))
     return sorted(chosen.values(), key=lambda one: LAYOUTS.index(one.layout))
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """The SQL files of the base, by `_sql_files`, and what their names tell: asked once of each place, as thousands of changed
+    folders may lie in one. `there`: all files and folders.
+    """
+
+    files: Mapping[str, Sequence[str]]
+    there: Set[str]
+    _told: dict[str, tuple[Layout, str] | None] = field(default_factory=dict)
+    _roots: dict[tuple[str, str], set[PurePosixPath]] = field(default_factory=dict)
+
+    def places(self, folder: PurePosixPath) -> list[str]:
+        """Where files beside those of a folder are."""
+        return [place for place in (str(folder), f"{folder}/*", f"{folder.parent}/*") if place in self.files]
+
+    def told(self, place: str) -> tuple[Layout, str] | None:
+        """The layout that a place's names tell."""
+        if place not in self._told:
+            self._told[place] = detect([(path, "") for path in self.files[place]], self.there)
+        return self._told[place]
+
+    def roots(self, place: str, layout: Layout) -> set[PurePosixPath]:
+        """The histories of a layout that a place's files are of."""
+        if (place, layout.name) not in self._roots:
+            self._roots[place, layout.name] = _roots(self.files[place], layout)
+        return self._roots[place, layout.name]
+
+    def newest(self, places: Iterable[str]) -> list[str]:
+        """The last ones of all these places by name."""
+        return sorted({path for place in places for path in self.files[place][-_TEXTS_READ:]})[-_TEXTS_READ:]
+
+
+def _roots(paths: Iterable[str], layout: Layout) -> set[PurePosixPath]:
+    pures = map(PurePosixPath, paths)
+    return {layout.root(pure) for pure in pures if layout.parse(pure)}
+
+
 def _detected(
-    folder: PurePosixPath, texts: dict[str, str], beside: Sequence[str], there: Set[str], base: _Tree, *, told: bool
+    folder: PurePosixPath, texts: Mapping[str, str], places: Sequence[str], beside: _Beside, base: _Tree, *, told: bool
 ) -> tuple[Layout, str] | None:
-    found = detect(texts.items(), there)
-    if beside and (found is None or not _unmistakable(found[0])):
-        for path in beside[-_TEXTS_READ:]:
-            texts[path] = base.read(path).decode("utf-8", errors="replace")
-        found = detect(texts.items(), there)
+    found = _most_telling([*map(beside.told, places), detect(texts.items(), beside.there)])
+    if places and (found is None or not _unmistakable(found[0])):
+        read = {path: base.read(path).decode("utf-8", errors="replace") for path in beside.newest(places)}
+        found = _most_telling([found, detect(read.items(), beside.there)])
     if found and not (told or _unmistakable(found[0]) or _in_migrations_folder(folder)):
         return None
     return found
+
+
+def _most_telling(found: Iterable[tuple[Layout, str] | None]) -> tuple[Layout, str] | None:
+    return min(filter(None, found), key=lambda one: LAYOUTS.index(one[0]), default=None)
 
 
 def _by_folder(near: Sequence[FileChange]) -> dict[PurePosixPath, list[FileChange]]:
@@ -417,7 +470,7 @@ def _sql_files(paths: Iterable[str]) -> dict[str, list[str]]:
             found.setdefault(parent or ".", []).append(path)
             if name in _ONE_EACH:
                 found.setdefault(f"{parent.rpartition('/')[0] or '.'}/*", []).append(path)
-    return found
+    return {place: sorted(files) for place, files in found.items()}
 
 
 def _telling_text(change: FileChange, head: _Tree, base: _Tree) -> str:
@@ -702,12 +755,13 @@ def _holes(layout: Layout, ups: Sequence[str], versions: Sequence[str], names: _
     """Numbers that new migrations leave out where the base branch leaves out none: somebody may be about to bring them."""
     if layout.index:
         return
-    for root in sorted({layout.root(PurePosixPath(path)) for path in ups}):
-        old, new = _numbers(versions, root, layout), _numbers(ups, root, layout)
+    stood, brought, at_head = (_numbers(paths, layout) for paths in (versions, ups, names.of))
+    for root in sorted(brought):
+        old, new = stood.get(root, {}), brought[root]
         if len(old) < _NUMBERED_SINCE or min(old) > 1 or len(old) != max(old) - min(old) + 1:
             continue
         before = max(old)
-        there = sorted(_numbers(names.of, root, layout).keys() | old.keys())
+        there = sorted(at_head.get(root, {}).keys() | old.keys())
         for last, version in pairwise(n for n in there if n >= before):
             if version in new and 1 < version - last <= _MOST_MISSING:
                 yield HistoryProblem(new[version], _hole(layout, last + 1, version - 1), Severity.NOTICE)
@@ -718,10 +772,13 @@ def _hole(layout: Layout, first: int, last: int) -> str:
     return f"leaves out {left}; of a file that brings {'it' if first == last else 'one'} later: {layout.late}"
 
 
-def _numbers(paths: Iterable[str], root: PurePosixPath, layout: Layout) -> dict[int, str]:
-    """Those of a folder whose version is a single number, by that."""
-    inside = [path for path in paths if layout.root(PurePosixPath(path)) == root]
-    return {found: path for path in inside if (found := _number(path, layout)) is not None}
+def _numbers(paths: Iterable[str], layout: Layout) -> dict[PurePosixPath, dict[int, str]]:
+    """Those whose version is a single number, by their history's folder and by that."""
+    found: dict[PurePosixPath, dict[int, str]] = {}
+    for path in paths:
+        if (version := _number(path, layout)) is not None:
+            found.setdefault(layout.root(PurePosixPath(path)), {})[version] = path
+    return found
 
 
 def _number(path: str, layout: Layout) -> int | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from pathlib import PurePosixPath
 from random import Random
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from bot.discovery import decode, plan_changes, plan_files, with_same_version
 from bot.errors import MigrationFileError
-from bot.layouts import LAYOUTS, Layout, named
+from bot.layouts import LAYOUTS, Layout, detect, named
 from bot.model import FileChange, FileStatus, Plan, Severity
 from bot.sources import place
 from bot.sql import split
@@ -838,3 +839,34 @@ def test_a_version_that_another_pull_request_brings(path: str, found: bool) -> N
 
     assert [p.path for p in with_same_version(mine, [(7, added)])] == ["m/5_mine.up.sql"] * found
     assert list(with_same_version(mine, [(7, changed)])) == []
+
+
+# folders of a layout that holds one migration in each -> how a migration is called
+ONE_EACH = ("p/{}_x/migration.sql", "migrations/2024-01-01-{:06}_x/up.sql", "h/1706702400{:03}_x/up.sql")
+
+
+@pytest.mark.parametrize("path", ONE_EACH)
+def test_thousands_of_folders_beside_each_other_are_looked_at_once(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    looked: list[str] = []
+
+    def counting(files: Iterable[tuple[str, str]], there: Set[str]) -> object:
+        files = list(files)
+        looked.extend(path for path, _text in files)
+        return detect(files, there)
+
+    monkeypatch.setattr("bot.discovery.detect", counting)
+
+    found = plan([FileChange(path.format(n), A) for n in range(50, 100)], [path.format(n) for n in range(50)])
+
+    assert (len(found.migrations), len(found.base)) == (50, 50)
+    assert len(looked) <= 200
+
+
+def test_what_a_tool_keeps_is_asked_of_each_file_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    counting = replace(named("sqlx"), kept=lambda version: asked.append(version))
+    monkeypatch.setattr("bot.discovery.named", lambda _name: counting)
+
+    plan([FileChange(f"m/{n}_x.sql", A) for n in range(50, 100)], [f"m/{n}_x.sql" for n in range(50)], layout="sqlx")
+
+    assert len(asked) <= 10 * 100
