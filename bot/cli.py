@@ -423,7 +423,7 @@ def _rehearse(options: argparse.Namespace) -> int:
     if options.print_sql:
         sys.stderr.write(_rendered(report, options.format, settings))
         if _all_passed(report):
-            sys.stdout.write("".join(_sql_of(plan)))
+            sys.stdout.write("".join(_sql_of(plan, report)))
     else:
         sys.stdout.write(_rendered(report, options.format, settings))
     return status
@@ -438,9 +438,15 @@ def _all_passed(report: Report) -> bool:
     )
 
 
-def _sql_of(plan: Plan) -> list[str]:
-    """Each migration's SQL under a comment that names it; a file without a final newline gets one."""
-    return [f"-- {', '.join(m.files or (m.path,))}\n{m.text}" + ("" if m.text.endswith("\n") else "\n") for m in plan.migrations]
+def _sql_of(plan: Plan, report: Report) -> list[str]:
+    """Each migration's SQL under a comment that names it; a file without a final newline gets one. Of a group what was rehearsed:
+    the seed may have run the rest.
+    """
+    from bot.groups import without  # noqa: PLC0415
+
+    rehearsed = {path for m in report.migrations for path in (m.files or (m.path,))}
+    migrations = [without(m, {one.path for one in m.each} - rehearsed) for m in plan.migrations]
+    return [f"-- {', '.join(m.files or (m.path,))}\n{m.text}" + ("" if m.text.endswith("\n") else "\n") for m in migrations]
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -13,13 +13,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from bot.errors import MigrationFileError
+from bot.groups import grouped
 from bot.layouts import LAYOUTS, Layout, Name, Part, detect, named, with_folders
 from bot.layouts.base import again, grandparent, is_expectation, number
 from bot.layouts.filling import Filling, Unfilled
 from bot.layouts.plain import PLAIN
 from bot.model import BaseFiles, FileChange, FileStatus, HistoryProblem, Migration, Plan, Severity, Standing
 from bot.psql_files import Expanded, expand
-from bot.sources import joined
 from bot.sql import BOM, leaves_open, split
 from bot.words import count, size
 from bot.words import name as quoted
@@ -627,34 +627,7 @@ def _in_groups(migrations: Sequence[Migration], layout: Layout) -> tuple[Migrati
         groups[-1].append(migration)
         if leaves_open(migration.text):
             groups.append([])
-    return tuple(_group(members) for groups in histories.values() for members in groups if members)
-
-
-def _group(members: Sequence[Migration]) -> Migration:
-    if len(members) == 1:
-        return members[0]
-    if (total := sum(len(m.text) for m in members)) > _MOST_BYTES:
-        raise MigrationFileError(
-            f"{members[0].path} and the files after it are {size(total)}, more than the {size(_MOST_BYTES)} of one migration.",
-            why="Their tool runs them in one transaction, and so they are rehearsed.",
-            advice="Bring them in several changes.",
-        )
-    text, sources = joined([(m.text, m.path) for m in members])
-    backs = [(m.down, m.down_path or m.path) for m in reversed(members) if m.down is not None]
-    down, down_sources = joined(backs) if len(backs) == len(members) else (None, ())
-    asking = [(m.expect, m.expect_path) for m in members if m.expect is not None and m.expect_path is not None]
-    expect, expect_sources = joined(asking) if asking else (None, ())
-    return replace(
-        members[-1],
-        text=text,
-        down=down,
-        expect=expect,
-        expect_path=asking[-1][1] if asking else None,
-        files=tuple(m.path for m in members),
-        sources=sources,
-        down_sources=down_sources,
-        expect_sources=expect_sources,
-    )
+    return tuple(grouped(members) for groups in histories.values() for members in groups if members)
 
 
 def _refuse_what_is_not_sql(path: str, text: str) -> None:
@@ -795,10 +768,10 @@ def with_same_version(plan: Plan, others: Iterable[tuple[int, Sequence[FileChang
     of the same name is none: git knows of that.
     """
     mine: dict[tuple[str, PurePosixPath, object], str] = {}
-    for migration in plan.migrations:
-        layout, path = named(migration.layout), PurePosixPath(migration.path)
+    for one in (one for migration in plan.migrations for one in migration.each):
+        layout, path = named(one.layout), PurePosixPath(one.path)
         if parsed := layout.parse(path):
-            mine[layout.name, layout.root(path), parsed.identity] = migration.path
+            mine[layout.name, layout.root(path), parsed.identity] = one.path
     layouts = [named(layout) for layout in sorted({migration.layout for migration in plan.migrations})]
     for pull, changes in others:
         for other, layout in product(sorted(_added(changes)), layouts):
