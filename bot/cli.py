@@ -7,9 +7,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,6 +19,7 @@ from bot.words import visible
 
 if TYPE_CHECKING:
     from bot.discovery import Known
+    from bot.git import Repository
     from bot.journal.runs import Journal
     from bot.model import Plan, Report
     from bot.settings import Settings
@@ -273,8 +274,9 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
         return _plan_folder(options.files, settings)
     if options.files:
         paths = [_existing(path) for path in options.files]
-        siblings, read = _around(paths, options.base)
-        known = _known(paths[0], settings, options.base)
+        base = _base_of(paths[0], options.base)
+        siblings, read = _around(paths, base)
+        known = _known(paths[0], settings, base)
         plan = plan_files(paths, siblings, read, settings.layout, with_base=settings.seed is None, known=known)
         return replace(plan, reviewed=options.base is not None)
     from bot.git import open_repository  # noqa: PLC0415
@@ -321,23 +323,41 @@ def _existing(path: str) -> str:
     return path
 
 
-def _around(paths: Sequence[str], base: str | None) -> tuple[list[str], Callable[[str], bytes]]:
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """The files of the named base, as they are called where the program was started: with git's names of their contents."""
+
+    repository: Repository
+    top: str  # of the repository
+    blobs: Mapping[str, str]
+
+    def read(self, path: str) -> bytes:
+        return self.repository.read_base(path.removeprefix(f"{self.top}/") if self.top else path)
+
+    def included(self, path: str) -> bytes | None:
+        return self.read(path) if path in self.blobs else None
+
+
+def _base_of(path: str, base: str | None) -> _Base | None:
+    """The base that is named, of the repository of this file."""
+    from bot.git import open_repository  # noqa: PLC0415
+
+    if base is None:
+        return None
+    repository, top = open_repository(Path(path).parent, base), _top_of(Path(path))
+    return _Base(repository, top, {f"{top}/{p}" if top else p: blob for p, blob in repository.base_paths().items()})
+
+
+def _around(paths: Sequence[str], base: _Base | None) -> tuple[list[str], Callable[[str], bytes]]:
     """Every file beside the named ones, and how to read a file: from the base if one is named, else from the disk."""
     companions = {companion for path in paths for companion in _companions(path)}
     if base is None:
         return sorted({str(file) for path in map(Path, paths) for file in _beside(path)} | companions), _content
-    from bot.git import open_repository  # noqa: PLC0415
-
-    repository = open_repository(Path(paths[0]).parent, base)
-
-    def read(path: str) -> bytes:
-        return _content(path) if path in companions.union(paths) else repository.read_base(os.path.relpath(path, repository.top))
-
-    at_base = [os.path.relpath(repository.top / path) for path in repository.base_paths()]
-    return sorted(companions.union(at_base)), read
+    on_disk = companions.union(paths)
+    return sorted(companions.union(base.blobs)), lambda path: _content(path) if path in on_disk else base.read(path)
 
 
-def _known(path: str, settings: Settings, base: str | None = None) -> Known:
+def _known(path: str, settings: Settings, base: _Base | None = None) -> Known:
     """What the files include is read from the disk, and nothing that lies outside the repository of the first of them, `path`;
     what the base's files include, from the base.
     """
@@ -352,16 +372,7 @@ def _known(path: str, settings: Settings, base: str | None = None) -> Known:
 
     if base is None:
         return Known(settings.placeholders, top, include, include)
-    from bot.git import open_repository  # noqa: PLC0415
-
-    repository = open_repository(Path(path).parent, base)
-    there = set(repository.base_paths())
-
-    def include_base(named: str) -> bytes | None:
-        at = os.path.relpath(named, repository.top)
-        return repository.read_base(at) if at in there else None
-
-    return Known(settings.placeholders, top, include, include_base)
+    return Known(settings.placeholders, top, include, base.included, base.blobs)
 
 
 def _top_of(path: Path) -> str:

@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 from pathlib import PurePosixPath
@@ -101,13 +102,14 @@ class _Names:
 class Known:
     """What is known besides a history's own files. `placeholders`: the values that its tool puts into them; `top`: the
     repository's; `include`, `include_base`: how a file that a migration includes is read, at the head and at the base, where not
-    every file is listed.
+    every file is listed; `blobs`: what git calls the content of files at the base.
     """
 
     placeholders: Mapping[str, str] = field(default_factory=dict, repr=False)
     top: str = ""
     include: Include | None = None
     include_base: Include | None = None
+    blobs: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 _NOTHING = Known()
@@ -141,7 +143,7 @@ def plan_files(
     others = [path for path in siblings if first and path not in texts and chosen.layout.root(PurePosixPath(path)) == root]
     before = [path for path in names.versions(others) if first and names.of[path].order < first.order]
     reason = _reason(chosen, migrations)
-    earlier = replace(tree, include=known.include_base)
+    earlier = replace(tree, include=known.include_base, blobs=known.blobs)
     if not with_base:
         standing = _standing(names.versions(others), chosen.layout, names, earlier, due={*before})
         return Plan(migrations, (), (), reason, standing=standing, base_files=_base_files(chosen.layout, names, earlier))
@@ -234,12 +236,13 @@ def _standing(
     paths: Iterable[str], layout: Layout, names: _Names, tree: _Tree, due: Set[str] | None = None
 ) -> tuple[Standing, ...]:
     """Migrations that are there already, without their texts; those that are not `due` come after the new ones."""
+    everywhere = _decides_everywhere(layout, tree)
     return tuple(
         Standing(
             path,
             names.of[path].version,
             layout.name,
-            tree.content(path),
+            _decided_by(path, layout, names, tree) + everywhere,
             _recorded_as(path, layout, names),
             repeatable=names.of[path].part is Part.REPEATABLE,
             sql=names.of[path].part in (Part.UP, Part.REPEATABLE),
@@ -247,6 +250,25 @@ def _standing(
         )
         for path in paths
     )
+
+
+def _decided_by(path: str, layout: Layout, names: _Names, tree: _Tree) -> str:
+    """A name of all that decides what is sent of a migration that stands: it may have to be run, and nobody has read it yet."""
+    beside = str(layout.beside.path(PurePosixPath(path))) if layout.beside else ""
+    contents = [tree.content(one) for one in (path, beside) if one in tree.paths]
+    if layout.psql and layout.history and not tree.blobs:
+        with suppress(MigrationFileError):  # told, if it is to be run
+            sent = _to_run(path, layout, names, tree).text
+            contents.append(hashlib.sha256(sent.encode()).hexdigest())
+    return " ".join(contents)
+
+
+def _decides_everywhere(layout: Layout, tree: _Tree) -> str:
+    """The same of what may be in any of them: the values that are put in; of files for psql, other files that they include."""
+    if not layout.history or not (tree.values or (layout.psql and tree.blobs)):
+        return ""
+    files = sorted(tree.blobs.items()) if layout.psql else []
+    return f" {hashlib.sha256(repr((sorted(tree.values.items()), files)).encode()).hexdigest()}"
 
 
 def _base_files(layout: Layout, names: _Names, tree: _Tree) -> BaseFiles:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.discovery import decode, plan_changes, plan_files, with_same_version
+from bot.discovery import Known, decode, plan_changes, plan_files, with_same_version
 from bot.errors import MigrationFileError
 from bot.layouts import LAYOUTS, Layout, detect, named
 from bot.model import FileChange, FileStatus, Plan, Severity
@@ -870,3 +870,40 @@ def test_what_a_tool_keeps_is_asked_of_each_file_a_few_times_only(monkeypatch: p
     plan_files(["m/100_x.sql"], [f"m/{n}_x.sql" for n in range(101)], lambda _path: b"SELECT 1;", "sqlx")
 
     assert len(asked) <= 10 * 100
+
+
+# what decides how a migration that stands is run, if a seed lacks it -> layout, its file, what changes, values before and after
+DECIDES_LATER: dict[str, tuple[str, str, Mapping[str, str], Mapping[str, str]]] = {
+    "its text": ("flyway", "m/V1__a.sql", {"m/V1__a.sql": "SELECT 2;"}, {}),
+    "settings beside it": ("flyway", "m/V1__a.sql", {"m/V1__a.sql.conf": "executeInTransaction=false"}, {}),
+    "a value that is put in": ("flyway", "m/V1__a.sql", {}, {"schema": "app"}),
+    "what it includes": ("sqitch", "deploy/a.sql", {"lib/a.sql": "SELECT 2;"}, {}),
+}
+
+
+@pytest.mark.parametrize("with_blobs", [True, False])
+@pytest.mark.parametrize("case", DECIDES_LATER)
+def test_what_decides_a_migration_that_stands_is_in_its_content(case: str, *, with_blobs: bool) -> None:
+    layout, path, changed, values = DECIDES_LATER[case]
+    files = {path: "SELECT 1;", "lib/a.sql": "SELECT 1;", "m/V1__a.sql.conf": "", "sqitch.plan": "a x\nb x\n"}
+    files["deploy/a.sql"] = "\\i lib/a.sql\n"
+    new = {"flyway": "m/V2__b.sql", "sqitch": "deploy/b.sql"}[layout]
+
+    def content(texts: Mapping[str, str], values: Mapping[str, str]) -> str:
+        read = lambda path: texts.get(path, "SELECT 3;").encode()  # noqa: E731
+        base = {path: f"blob of {text}" for path, text in texts.items()} if with_blobs else list(texts)
+        found = plan_changes([FileChange(new, A)], base, read, read, layout=layout, with_base=False, known=Known(values))
+        return found.standing[0].content
+
+    assert content(files, {}) == content(dict(files), {})
+    assert content(files, {}) != content({**files, **changed}, values)
+
+
+def test_files_that_git_knows_are_not_read_to_be_told_apart() -> None:
+    read = {"m/2_b.sql": b"SELECT 2;"}
+
+    found = plan_files(
+        ["m/2_b.sql"], ["m/1_a.sql"], read.__getitem__, "sqlx", with_base=False, known=Known(blobs={"m/1_a.sql": "blob"})
+    )
+
+    assert [one.content for one in found.standing] == ["blob"]
