@@ -273,7 +273,7 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
     if options.files and Path(options.files[0]).is_dir():
         return _plan_folder(options.files, settings)
     if options.files:
-        paths = [_existing(path) for path in options.files]
+        paths = [*dict.fromkeys(_existing(path) for path in options.files)]
         base = _base_of(paths[0], options.base)
         siblings, read = _around(paths, base)
         known = _known(paths[0], settings, base)
@@ -316,11 +316,13 @@ def _content(path: str) -> bytes:
 
 
 def _existing(path: str) -> str:
+    """The path of a file as those beside it will be found: `db/1.sql` for `./db/1.sql`."""
     if not Path(path).is_file():
         raise UsageError(
             f"There is no file {path}.", advice="Name migration files, or none to rehearse what is new since --base."
         )
-    return path
+    straight = os.path.normpath(path)
+    return straight if os.path.realpath(straight) == os.path.realpath(path) else path
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,9 +117,11 @@ def test_a_file_by_whatever_path_stands_on_the_earlier_ones_of_its_base(run: Cal
     git("commit", "-m", "base")
     Path("m/2_b.sql").write_text("SELECT 2;")
 
-    for path in ("m/2_b.sql", "./m/2_b.sql", str(tmp_path / "m/2_b.sql")):
-        plan = json.loads(run("list", path, "--base", "main", "--format", "json").out)
-        assert [PurePosixPath(m["path"]).name for m in plan["base"]] == ["1_a.sql"]
+    for path in ("m/2_b.sql", "./m/2_b.sql", "m//2_b.sql", "m/../m/2_b.sql", str(tmp_path / "m/2_b.sql")):
+        for base in ((), ("--base", "main")):
+            plan = json.loads(run("list", path, "m/2_b.sql", *base, "--format", "json").out)
+            assert [PurePosixPath(m["path"]).name for m in plan["base"]] == ["1_a.sql"]
+            assert {m["version"] for m in plan["migrations"]} == {"2"}
 
 
 def test_reports_are_written_as_their_ending_says(run: Callable[..., Run], tmp_path: Path) -> None:
