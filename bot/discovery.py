@@ -194,7 +194,7 @@ def may_be_migration(change: FileChange) -> bool:
     """Whether a changed file can matter at all: it is SQL, or a program that some tool runs as a migration."""
     for path in (change.path, change.old_path or "-"):
         pure = PurePosixPath(path)
-        if pure.suffix == ".sql" and not is_expectation(pure):
+        if pure.suffix.lower() == ".sql" and not is_expectation(pure):
             return True
         if pure.suffix != ".sql" and any(layout.parse(pure) for layout in LAYOUTS):
             return True
@@ -205,19 +205,20 @@ def _plan_of(chosen: _Chosen, near: Sequence[FileChange], head: _Tree, base: _Tr
     """What a change brings to the histories of one layout."""
     layout, names, before = chosen.layout, _names(chosen, head), _names(chosen, base)
     near = [c for c in near if not _has_other_mode_only(c, names, head, base)]
-    new = _new(near, names, before, layout)
+    titled = {c.path: c.old_path for c in near if c.old_path and _has_other_title_only(c, names, before, layout)}
+    new = _new(near, names, before, layout) - {*titled}
     _refuse_code(layout, new)
     ups = names.ordered(new)
     skipped = {path: why for path in ups if (why := _skipped(path, layout, head))}
     ups = [path for path in ups if path not in skipped]
     migrations = _in_groups([_expecting(_to_run(path, layout, names, head), layout, head) for path in ups], layout)
-    gone = {c.old_path for c in near if c.old_path} | _added(near)
+    gone = ({c.old_path for c in near if c.old_path} | _added(near)) - {*titled.values()}
     versions = [path for path in before.versions(before.of) if path not in gone]
     anew = {path for path in ups if names.of[path].part is Part.REPEATABLE}
     standing = [path for path in versions if ups and path not in anew]
     old = before.ordered(versions)
     problems = [
-        *_changed_later(near, before, new, layout),
+        *_changed_later(near, before, new, layout, titled.keys()),
         *_never_run(chosen, near, new, names),
         *(HistoryProblem(path, f"{why}: it is not rehearsed") for path, why in skipped.items()),
         *_out_of_order(layout, ups, [path for path in old if path in names.of], names, head),
@@ -327,6 +328,16 @@ def _new(near: Sequence[FileChange], names: _Names, before: _Names, layout: Layo
 def _has_other_mode_only(change: FileChange, names: _Names, head: _Tree, base: _Tree) -> bool:
     path = change.path
     return change.status is FileStatus.MODIFIED and path in names.of and head.read(path) == base.read(path)
+
+
+def _has_other_title_only(change: FileChange, names: _Names, before: _Names, layout: Layout) -> bool:
+    """Whether a renamed file still has the version by which its tool knows it, and is not run again."""
+    path, old = change.path, change.old_path or ""
+    is_one = path in names.of and old in before.of and names.of[path].part is before.of[old].part is Part.UP
+    if not (is_one and layout.history) or layout.root(PurePosixPath(path)) != layout.root(PurePosixPath(old)):
+        return False
+    recorded = _recorded_as(path, layout, names)
+    return recorded != "" and recorded == _recorded_as(old, layout, before)
 
 
 def _skipped(path: str, layout: Layout, tree: _Tree) -> str | None:
@@ -679,7 +690,9 @@ def _in_migrations_folder(folder: PurePosixPath) -> bool:
 # ── What is wrong with the history ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _changed_later(near: Sequence[FileChange], before: _Names, new: Set[str], layout: Layout) -> Iterator[HistoryProblem]:
+def _changed_later(
+    near: Sequence[FileChange], before: _Names, new: Set[str], layout: Layout, titled: Set[str]
+) -> Iterator[HistoryProblem]:
     """Changes to migrations that the base branch already has: databases that ran the old text will not run the new one."""
     said = {
         FileStatus.MODIFIED: "was on the base branch already and is edited here: databases that ran it will not run the new text",
@@ -692,9 +705,9 @@ def _changed_later(near: Sequence[FileChange], before: _Names, new: Set[str], la
         if change.status in said:
             yield HistoryProblem(change.path, said[change.status])
         elif change.status is FileStatus.RENAMED and layout.kept(PurePosixPath(change.path).stem) is None:
-            yield HistoryProblem(
-                change.path, f"was on the base branch as {quoted(change.old_path or change.path)}: its tool will run it again"
-            )
+            known = "its tool knows it by its version, and databases that ran it will not run this"
+            then = known if change.path in titled else "its tool will run it again"
+            yield HistoryProblem(change.path, f"was on the base branch as {quoted(change.old_path or change.path)}: {then}")
 
 
 def _never_run(chosen: _Chosen, near: Sequence[FileChange], new: Set[str], names: _Names) -> Iterator[HistoryProblem]:
@@ -716,7 +729,7 @@ def _never_run(chosen: _Chosen, near: Sequence[FileChange], new: Set[str], names
 
 
 def _is_misnamed(path: PurePosixPath, layout: Layout, holding: Set[PurePosixPath], roots: Set[PurePosixPath]) -> bool:
-    if path.suffix != ".sql" or is_expectation(path) or layout.parse(path) or path.name in _WRITTEN:
+    if path.suffix.lower() != ".sql" or is_expectation(path) or layout.parse(path) or path.name in _WRITTEN:
         return False
     if not layout.only_named_so:  # a folder of anybody's files: only what looks like a version is meant to be one
         return path.parent in holding and re.match("[A-Za-z]?[0-9]", path.name) is not None and not path.stem.endswith(".down")

@@ -907,3 +907,38 @@ def test_files_that_git_knows_are_not_read_to_be_told_apart() -> None:
     )
 
     assert [one.content for one in found.standing] == ["blob"]
+
+
+# layout, how its file is called with a title -> whether the tool takes one with another title for another one
+TITLES = {
+    ("golang-migrate", "m/2_{}.up.sql"): False,
+    ("goose", "m/2_{}.sql"): False,
+    ("dbmate", "m/2_{}.sql"): False,
+    ("flyway", "m/V2__{}.sql"): False,
+    ("diesel", "m/20240102_{}/up.sql"): False,
+    ("prisma", "m/2_{}/migration.sql"): True,
+    ("node-pg-migrate", "m/2_{}.sql"): True,
+    ("plain", "m/2_{}.sql"): True,
+}
+
+
+@pytest.mark.parametrize(("layout", "path"), TITLES)
+def test_another_title_is_another_migration_to_some_tools(layout: str, path: str) -> None:
+    new, old = path.format("better"), path.format("bad")
+    later = path.replace("2", "3", 1).format("c")
+
+    found = plan([FileChange(new, R, old), FileChange(later, A)], [old], layout=layout)
+
+    runs_it = TITLES[layout, path]
+    assert [one for m in found.migrations for one in (m.files or (m.path,))] == [*([new] if runs_it else []), later]
+    assert [m.path for m in found.base] == ([] if runs_it else [old])
+    said = "run it again" if runs_it else "databases that ran it will not run this"
+    assert [p.message for p in found.problems if p.path == new and said in p.message]
+
+
+def test_a_file_whose_name_ends_in_large_letters_is_not_passed_over() -> None:
+    goose = plan([FileChange("m/2_b.SQL", A)], ["m/1_a.sql"], layout="goose")
+    golang = plan([FileChange("m/2_b.up.SQL", A)], ["m/1_a.up.sql"])
+
+    assert ([m.path for m in goose.migrations], [p.path for p in goose.problems]) == ([], ["m/2_b.SQL"])
+    assert [m.path for m in golang.migrations] == ["m/2_b.up.SQL"]
