@@ -113,4 +113,5 @@ def subject(pull: PullRequest | None) -> str:
 
 def _decides(migration: Migration) -> Json:
     ran = [migration.path, migration.version, migration.layout, migration.text, migration.down]
-    return [*ran, migration.expect, migration.expect_path, migration.recorded, migration.checksum]
+    members = [[one.path, one.recorded] for one in migration.members]
+    return [*ran, migration.expect, migration.expect_path, migration.recorded, migration.checksum, members]

@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import jsonschema
 import pytest
@@ -126,6 +126,21 @@ def test_links_and_folders_named_like_migrations_are_left_alone(run: Callable[..
     done = run("list", "--format", "json", "--base", "main")
 
     assert [m["path"] for m in json.loads(done.out)["migrations"]] == ["migrations/1_good.sql"]
+
+
+def test_a_file_by_whatever_path_stands_on_the_earlier_ones_of_its_base(run: Callable[..., Run], tmp_path: Path) -> None:
+    git("init", "-b", "main")
+    Path("m").mkdir()
+    Path("m/1_a.sql").write_text("SELECT 1;")
+    git("add", "m")
+    git("commit", "-m", "base")
+    Path("m/2_b.sql").write_text("SELECT 2;")
+
+    for path in ("m/2_b.sql", "./m/2_b.sql", "m//2_b.sql", "m/../m/2_b.sql", str(tmp_path / "m/2_b.sql")):
+        for base in ((), ("--base", "main")):
+            plan = json.loads(run("list", path, "m/2_b.sql", *base, "--format", "json").out)
+            assert [PurePosixPath(m["path"]).name for m in plan["base"]] == ["1_a.sql"]
+            assert {m["version"] for m in plan["migrations"]} == {"2"}
 
 
 def test_reports_are_written_as_their_ending_says(run: Callable[..., Run], tmp_path: Path) -> None:
