@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from bot import configuration
 from bot.delivery import Delivery
 from bot.discovery import Known, may_be_migration, plan_changes
 from bot.errors import EventError, FencedError, GitHubError, JournalError, RehearsalError, as_fault
@@ -20,10 +21,10 @@ from bot.journal.opening import open_journal
 from bot.journal.place import Place
 from bot.journal.runs import Journal, NoJournal, Unjournaled
 from bot.journal.steps import digest
-from bot.model import Ignored, Plan, PullRequest, Report
+from bot.model import FileChange, Ignored, Plan, PullRequest, Report
 from bot.progress import Progress
 from bot.run import error_report, rehearse_plan
-from bot.settings import ActionSettings
+from bot.settings import ActionSettings, configured
 from bot.verdict import exit_status
 from bot.words import count, one_line
 
@@ -50,13 +51,14 @@ def run_action(
         print(f"Nothing to rehearse: {one_line(event.reason)}.", file=out)
         return 0
     if asks_anew(settings.event_name):
-        settings = replace(settings, settings=replace(settings.settings, force=True))
+        # As an input too: with a team's file the settings are made of the inputs anew.
+        settings = replace(settings, settings=replace(settings.settings, force=True), given={**settings.given, "rerun": "force"})
     with closing(make_github(settings)) as github, ExitStack() as stack:
         pull = _completed(event, github)
         delivery = Delivery(github, pull, settings, out)
         journal: Journal | NoJournal = NoJournal()
         try:
-            plan = _checked_plan(pull, settings, github, out)
+            plan, settings = _checked_plan(pull, settings, github, out)
             progress = Progress(out)
             journal = stack.enter_context(make_journal(_place(settings, plan), progress))
             report = rehearse_plan(
@@ -99,28 +101,35 @@ def _deliver_error(report: Report, settings: ActionSettings, delivery: Delivery,
         delivery.deliver(Unjournaled(), 1, report)
 
 
-def _checked_plan(pull: PullRequest, settings: ActionSettings, github: GitHub, out: TextIO) -> Plan:
+def _checked_plan(pull: PullRequest, settings: ActionSettings, github: GitHub, out: TextIO) -> tuple[Plan, ActionSettings]:
+    """What is to be rehearsed, and the settings with what the base branch's file says."""
     if settings.wrong:
         raise settings.wrong
-    plan = _plan(pull, settings, github)
-    print(f"{count(len(plan.migrations), 'new migration')} ({one_line(plan.reason)})", file=out, flush=True)
-    return plan
-
-
-def _plan(pull: PullRequest, settings: ActionSettings, github: GitHub) -> Plan:
-    """The base's listing is asked for only when a SQL file was changed: most pull requests have none."""
     changes = github.changes(pull)
-    if not any(may_be_migration(change) for change in changes):
-        return Plan((), reason="no SQL file was changed")
+    if any(may_be_migration(change) for change in changes):
+        at_base = github.files(pull.base_sha)
+        if configuration.FILE in at_base:
+            settings = replace(settings, settings=configured(settings.given, github.reader(pull.base_sha)(configuration.FILE)))
+        plan = _plan(pull, changes, at_base, settings, github)
+    else:  # the base's listing is not asked for: most pull requests have no migration
+        plan = Plan((), reason="no SQL file was changed")
+    print(f"{count(len(plan.migrations), 'new migration')} ({one_line(plan.reason)})", file=out, flush=True)
+    return plan, settings
+
+
+def _plan(
+    pull: PullRequest, changes: Sequence[FileChange], at_base: Mapping[str, str], settings: ActionSettings, github: GitHub
+) -> Plan:
     plan = plan_changes(
         changes,
-        github.files(pull.base_sha),
+        at_base,
         github.reader(pull.head_sha),
         github.reader(pull.base_sha),
         layout=settings.settings.layout,
         folders=settings.settings.migrations,
         with_base=settings.settings.seed is None,
         known=Known(settings.settings.placeholders),
+        ignored=settings.settings.ignored_paths,
     )
     return replace(plan, base_files=plan.base_files and replace(plan.base_files, at_hand=github.at_hand(pull.base_sha)))
 

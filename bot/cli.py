@@ -7,9 +7,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,6 +19,7 @@ from bot.words import visible
 
 if TYPE_CHECKING:
     from bot.discovery import Known
+    from bot.git import Repository
     from bot.journal.runs import Journal
     from bot.model import Plan, Report
     from bot.settings import Settings
@@ -174,6 +175,9 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--layout", metavar="L", help="the migration tool; found out if not given")
     parser.add_argument(
+        "--config", metavar="F", help="the team's settings (default: .migration-rehearsal.toml, of the base if --base is given)"
+    )
+    parser.add_argument(
         "--migrations",
         metavar="FOLDER",
         action="append",
@@ -230,7 +234,7 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
 
 def _settings(options: argparse.Namespace) -> Settings:
     """Options as inputs; what is not given may come from MIGRATION_REHEARSAL_<INPUT> in the environment."""
-    from bot.settings import INPUTS, settings_from  # noqa: PLC0415
+    from bot.settings import INPUTS, configured, settings_from  # noqa: PLC0415
 
     inputs: dict[str, str] = {}
     for one in INPUTS:
@@ -244,7 +248,25 @@ def _settings(options: argparse.Namespace) -> Settings:
     if journal := getattr(options, "journal", None):
         is_url = "://" in journal or re.match(r"\w+\s*=", journal) is not None
         inputs |= {"journal-url": journal if is_url else "", "journal-folder": "" if is_url else journal}
-    return settings_from(inputs)
+    content = _configuration(options)
+    return settings_from(inputs) if content is None else configured(inputs, content)
+
+
+def _configuration(options: argparse.Namespace) -> bytes | None:
+    """The team's file: of the base branch where that is named, else of this checkout; in no repository, of this folder."""
+    from bot.configuration import FILE  # noqa: PLC0415
+
+    if given := getattr(options, "config", None):
+        return _content(_existing(given))
+    if getattr(options, "base", None):
+        from bot.git import open_repository  # noqa: PLC0415
+
+        repository = open_repository(Path.cwd(), options.base)
+        return repository.read_base(FILE) if FILE in repository.base_paths() else None
+    here = Path.cwd()
+    top = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
+    file = next((folder / FILE for folder in (here, *here.parents) if folder == top or (folder / FILE).is_file()), top / FILE)
+    return file.read_bytes() if file.is_file() and file.is_relative_to(top) else None
 
 
 @contextmanager
@@ -276,9 +298,10 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
     if options.files and Path(options.files[0]).is_dir():
         return _plan_folder(options.files, settings)
     if options.files:
-        paths = [_existing(path) for path in options.files]
-        siblings, read = _around(paths, options.base)
-        known = _known(paths[0], settings, options.base)
+        paths = [*dict.fromkeys(_existing(path) for path in options.files)]
+        base = _base_of(paths[0], options.base)
+        siblings, read = _around(paths, base)
+        known = _known(paths[0], settings, base)
         plan = plan_files(paths, siblings, read, settings.layout, with_base=settings.seed is None, known=known)
         return replace(plan, reviewed=options.base is not None)
     from bot.git import open_repository  # noqa: PLC0415
@@ -293,6 +316,7 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
         folders=settings.migrations,
         with_base=settings.seed is None,
         known=Known(settings.placeholders),
+        ignored=settings.ignored_paths,
     )
 
 
@@ -318,30 +342,50 @@ def _content(path: str) -> bytes:
 
 
 def _existing(path: str) -> str:
+    """The path of a file as those beside it will be found: `db/1.sql` for `./db/1.sql`."""
     if not Path(path).is_file():
         raise UsageError(
             f"There is no file {path}.", advice="Name migration files, or none to rehearse what is new since --base."
         )
-    return path
+    straight = os.path.normpath(path)
+    return straight if os.path.realpath(straight) == os.path.realpath(path) else path
 
 
-def _around(paths: Sequence[str], base: str | None) -> tuple[list[str], Callable[[str], bytes]]:
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """The files of the named base, as they are called where the program was started: with git's names of their contents."""
+
+    repository: Repository
+    top: str  # of the repository
+    blobs: Mapping[str, str]
+
+    def read(self, path: str) -> bytes:
+        return self.repository.read_base(path.removeprefix(f"{self.top}/") if self.top else path)
+
+    def included(self, path: str) -> bytes | None:
+        return self.read(path) if path in self.blobs else None
+
+
+def _base_of(path: str, base: str | None) -> _Base | None:
+    """The base that is named, of the repository of this file."""
+    from bot.git import open_repository  # noqa: PLC0415
+
+    if base is None:
+        return None
+    repository, top = open_repository(Path(path).parent, base), _top_of(Path(path))
+    return _Base(repository, top, {f"{top}/{p}" if top else p: blob for p, blob in repository.base_paths().items()})
+
+
+def _around(paths: Sequence[str], base: _Base | None) -> tuple[list[str], Callable[[str], bytes]]:
     """Every file beside the named ones, and how to read a file: from the base if one is named, else from the disk."""
     companions = {companion for path in paths for companion in _companions(path)}
     if base is None:
         return sorted({str(file) for path in map(Path, paths) for file in _beside(path)} | companions), _content
-    from bot.git import open_repository  # noqa: PLC0415
-
-    repository = open_repository(Path(paths[0]).parent, base)
-
-    def read(path: str) -> bytes:
-        return _content(path) if path in companions.union(paths) else repository.read_base(os.path.relpath(path, repository.top))
-
-    at_base = [os.path.relpath(repository.top / path) for path in repository.base_paths()]
-    return sorted(companions.union(at_base)), read
+    on_disk = companions.union(paths)
+    return sorted(companions.union(base.blobs)), lambda path: _content(path) if path in on_disk else base.read(path)
 
 
-def _known(path: str, settings: Settings, base: str | None = None) -> Known:
+def _known(path: str, settings: Settings, base: _Base | None = None) -> Known:
     """What the files include is read from the disk, and nothing that lies outside the repository of the first of them, `path`;
     what the base's files include, from the base.
     """
@@ -356,16 +400,7 @@ def _known(path: str, settings: Settings, base: str | None = None) -> Known:
 
     if base is None:
         return Known(settings.placeholders, top, include, include)
-    from bot.git import open_repository  # noqa: PLC0415
-
-    repository = open_repository(Path(path).parent, base)
-    there = set(repository.base_paths())
-
-    def include_base(named: str) -> bytes | None:
-        at = os.path.relpath(named, repository.top)
-        return repository.read_base(at) if at in there else None
-
-    return Known(settings.placeholders, top, include, include_base)
+    return Known(settings.placeholders, top, include, base.included, base.blobs)
 
 
 def _top_of(path: Path) -> str:
@@ -428,7 +463,7 @@ def _rehearse(options: argparse.Namespace) -> int:
     if options.print_sql:
         sys.stderr.write(_rendered(report, options.format, settings))
         if _all_passed(report):
-            sys.stdout.write("".join(_sql_of(plan)))
+            sys.stdout.write("".join(_sql_of(plan, report)))
     else:
         sys.stdout.write(_rendered(report, options.format, settings))
     return status
@@ -443,9 +478,15 @@ def _all_passed(report: Report) -> bool:
     )
 
 
-def _sql_of(plan: Plan) -> list[str]:
-    """Each migration's SQL under a comment that names it; a file without a final newline gets one."""
-    return [f"-- {', '.join(m.files or (m.path,))}\n{m.text}" + ("" if m.text.endswith("\n") else "\n") for m in plan.migrations]
+def _sql_of(plan: Plan, report: Report) -> list[str]:
+    """Each migration's SQL under a comment that names it; a file without a final newline gets one. Of a group what was rehearsed:
+    the seed may have run the rest.
+    """
+    from bot.groups import without  # noqa: PLC0415
+
+    rehearsed = {path for m in report.migrations for path in (m.files or (m.path,))}
+    migrations = [without(m, {one.path for one in m.each} - rehearsed) for m in plan.migrations]
+    return [f"-- {', '.join(m.files or (m.path,))}\n{m.text}" + ("" if m.text.endswith("\n") else "\n") for m in migrations]
 
 
 def _list(options: argparse.Namespace) -> int:

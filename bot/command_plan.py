@@ -32,7 +32,7 @@ def plan_command(commands: Commands, base: str | None, folder: Path, scratch: Pa
     """
     migration = Migration(commands.up, "command", COMMAND.name, commands.up, commands.down)
     repository, why = _repository(base, folder)
-    tree = repository.identity() if repository else uuid.uuid4().hex  # nobody knows what it may read: nothing is replayed
+    tree = _identity(repository, folder) if repository else uuid.uuid4().hex  # nobody knows what it may read: nothing is replayed
     line = commands.base or commands.up
     if line == NOTHING:
         return Plan((migration,), reason="command: on the seed as it is", tree=tree)
@@ -41,11 +41,20 @@ def plan_command(commands: Commands, base: str | None, folder: Path, scratch: Pa
             raise UsageError(f"There is no base branch to run {name(line)} on: {why}", advice="Name it with --base.")
         return Plan((migration,), reason=f"command: on the seed as it is, as there is no base branch: {why}", tree=tree)
     repository.export_base(scratch)
-    there = scratch / folder.resolve().relative_to(repository.top.resolve())
+    there = scratch / _below(repository, folder)
     if not there.is_dir():
         return Plan((migration,), reason=f"command: {name(repository.base_name)} has no such folder", tree=tree)
     reason = f"command: after {name(line)} on the files of {name(repository.base_name)}"
     return Plan((migration,), reason=reason, base_command=BaseCommand(line, str(there)), tree=tree)
+
+
+def _below(repository: Repository, folder: Path) -> Path:
+    return folder.resolve().relative_to(repository.top.resolve())
+
+
+def _identity(repository: Repository, folder: Path) -> str:
+    """The same files are another question in another folder: of several services, each with a tool of one name."""
+    return f"{repository.identity()}:{_below(repository, folder)}"
 
 
 def _repository(base: str | None, folder: Path) -> tuple[Repository | None, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import re
 import socket
 import subprocess
 import sys
@@ -27,8 +27,8 @@ from bot.postgres import apart
 from bot.postgres.catalog import Snapshot
 from bot.postgres.guard import Guard, Stopped
 from bot.postgres.sampling import Relations, relations_now
-from bot.postgres.tap import Exchange, Sent, Session, Tap, Upstream
-from bot.postgres.violations import diagnose
+from bot.postgres.tap import Exchange, Listener, Sent, Session, Tap, Upstream
+from bot.postgres.violations import broken_at_commit, diagnose
 from bot.postgres.watch import Facts, Watch, is_raised
 from bot.sql import split
 from bot.words import one_line, visible
@@ -36,9 +36,12 @@ from bot.words import one_line, visible
 _KEPT_BYTES = 1 << 16  # of what the command prints: the last ones
 _REPLAYED_BYTES = 1 << 24  # of what a transaction sent: to count what breaks a constraint, it is sent again
 _LOOK_S, _GRACE_S = 0.1, 5.0
+_LOCKS = ("ALTER", "CREATE INDEX", "DROP", "TRUNCATE", "LOCK", "CREATE TRIGGER", "REINDEX", "VACUUM", "CLUSTER", "REFRESH")
 _CHANGES_ROWS = ("INSERT", "UPDATE", "DELETE", "MERGE", "SELECT")
 # What every library asks when it connects or looks for what there is.
-_ASKS_THE_CATALOG = ("pg_catalog.", "information_schema.", "pg_class", "pg_type", "version()", "current_schema", "set_config(")
+_ASKS_THE_CATALOG = re.compile(
+    r"\b(pg_catalog\.(?!setval\b)|information_schema\.|pg_class\b|pg_type\b|version\(\)|current_schema|set_config\()"
+)
 # Of our own surroundings: tokens of a workflow, inputs that hold secrets, whoever's database the variables of libpq lead to.
 _NOT_PASSED_ON = ("PG", "INPUT_", "MIGRATION_REHEARSAL_", "ACTIONS_", "GITHUB_TOKEN", "GH_TOKEN", "DATABASE_URL")
 
@@ -56,11 +59,12 @@ class _Failure:
 class CommandRun:
     """What a command did, as far as its sessions show it: each has a follower here, on a thread of its own. See Ran."""
 
-    def __init__(self, observer: psycopg.Connection | None, before: Snapshot) -> None:
-        self._observer, self._before = observer, before
+    def __init__(self, database: str, observer: psycopg.Connection | None, before: Snapshot) -> None:
+        self._database, self._observer, self._before = database, observer, before
         self._relations = relations_now(observer) if observer else Relations({}, {})
         self._lock = threading.Lock()
         self._began, self._ended, self._looking_s = time.monotonic(), 0.0, 0.0
+        self._lookers, self._look_began = 0, 0.0  # sessions look at the same time
         self._spans: list[LockSpan] = []
         self.results: list[StatementResult] = []
         self.sent: list[str] = []  # the texts of what is in results
@@ -68,8 +72,10 @@ class CommandRun:
         self.committed = False
         self.failure: _Failure | None = None
 
-    def listen(self, session: Session) -> _Follower:
-        """See Tap."""
+    def listen(self, session: Session) -> Listener:
+        """See Tap. What is done in other databases of the server is nothing of this one's."""
+        if session.database != self._database:
+            return _Bystander()
         watch = Watch(session, self._observer, self._before, self._relations)
         return _Follower(self, session, watch)
 
@@ -78,8 +84,10 @@ class CommandRun:
         self._ended = time.monotonic()
 
     def now_ms(self) -> float:
-        """See Ran."""
-        return ((self._ended or time.monotonic()) - self._began - self._looking_s) * 1000
+        """See Ran. It stands still while somebody looks, and never goes back."""
+        with self._lock:
+            now = self._ended or (self._look_began if self._lookers else time.monotonic())
+            return (now - self._began - self._looking_s) * 1000
 
     def spans(self) -> tuple[LockSpan, ...]:
         """See Ran."""
@@ -93,35 +101,50 @@ class CommandRun:
     @contextmanager
     def looking(self) -> Iterator[None]:
         """What is done in this block is our doing, and not counted as the command's time."""
-        began = time.monotonic()
+        with self._lock:
+            self._look_began = self._look_began if self._lookers else time.monotonic()
+            self._lookers += 1
         try:
             yield
         finally:
             with self._lock:
-                self._looking_s += time.monotonic() - began
+                self._lookers -= 1
+                self._looking_s += 0.0 if self._lookers else time.monotonic() - self._look_began
 
-    def next_line(self) -> int:
-        """The number of the statement that comes next: it stands for a line, as there is no file."""
-        return len(self.results) + 1
-
-    def add(self, result: StatementResult, sql: str) -> None:
-        """A statement was done."""
+    def add(self, result: StatementResult, sql: str) -> int:
+        """A statement was done: its number among all sessions' stands for a line, as there is no file."""
         with self._lock:
-            self.results.append(result)
+            line = len(self.results) + 1
+            error = replace(result.error, line=line) if result.error else None
+            self.results.append(replace(result, line=line, error=error))
             self.sent.append(sql)
+            return line
 
-    def add_to_last(self, duration_ms: float, rows: int | None) -> None:
+    def add_to(self, line: int, duration_ms: float, rows: int | None) -> None:
         """The same statement was done once more, with other parameters."""
         with self._lock:
-            last = self.results[-1]
-            counted = last.rows_affected + rows if last.rows_affected is not None and rows is not None else None
-            self.results[-1] = replace(last, duration_ms=round(last.duration_ms + duration_ms, 3), rows_affected=counted)
+            one = self.results[line - 1]
+            duration_ms = round(one.duration_ms + duration_ms, 3)
+            self.results[line - 1] = replace(one, duration_ms=duration_ms, rows_affected=_sum(one.rows_affected, rows))
 
-    def close(self, watch: Watch) -> None:
-        """A session is over."""
+    def close(self, watch: Watch, lines: Mapping[int, int]) -> None:
+        """A session is over; `lines`: those of its statements, by the numbers that its watch knows."""
         watch.close(self.now_ms())
         with self._lock:
-            self._spans += watch.spans()
+            last = max(1, len(self.results))
+            self._spans += [replace(span, line=lines.get(span.line, last)) for span in watch.spans()]
+
+
+class _Bystander:
+    """Takes no notice. See Listener."""
+
+    def begin(self, sent: Sent) -> None: ...
+
+    def notice(self, fields: Mapping[int, bytes]) -> None: ...
+
+    def end(self, exchange: Exchange) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class _Follower:
@@ -129,58 +152,65 @@ class _Follower:
 
     def __init__(self, run: CommandRun, session: Session, watch: Watch) -> None:
         self._run, self._session, self._watch = run, session, watch
-        self._began_ms, self._line = 0.0, 1
+        self._began_ms, self._began = 0.0, 0.0  # by the run's clock; by one that goes on while other sessions are looked at
+        self._number = 0  # of its statements, here; other sessions send theirs in between
+        self._lines: dict[int, int] = {}
+        self._last, self._last_line = "", 0
         self._repeats = False
-        self._last = ""
+        self._broke: _Failure | None = None  # in the transaction that is under way
         self._transaction: list[Sent] | None = []
         self._bytes = 0
         self._was_outside = True
 
     def begin(self, sent: Sent) -> None:
-        self._began_ms, self._line = self._run.now_ms(), self._run.next_line()
+        self._began_ms, self._began = self._run.now_ms(), time.monotonic()
         self._was_outside = self._session.status is TransactionStatus.IDLE
         self._repeats = sent.sql == self._last
         if not self._repeats:
-            self._watch.begin(self._began_ms, self._line, sent.sql)
+            self._number += 1
+            self._watch.begin(self._began_ms, self._number, sent.sql)
 
     def notice(self, fields: Mapping[int, bytes]) -> None:
         self._watch.note(errors.Diagnostic(dict(fields)))
 
     def end(self, exchange: Exchange) -> None:
-        ended_ms = self._run.now_ms()
+        ended_ms, took_ms = self._run.now_ms(), (time.monotonic() - self._began) * 1000
         tag = exchange.tags[-1] if exchange.tags else ""
-        if self._repeats and not exchange.error and len(exchange.sent) == 1:
-            self._run.add_to_last(ended_ms - self._began_ms, _rows(exchange, -1))
+        done = _done(exchange)
+        if self._repeats and not exchange.error and len(done) == 1:
+            self._run.add_to(self._last_line, took_ms, done[0].rows)
         else:
             with self._run.looking():
                 facts = self._watch.failed(ended_ms) if exchange.error else self._watch.end(ended_ms, tag)
-            self._note(exchange, facts, ended_ms)
+            if self._was_outside and not facts.locks and not exchange.error and tag.startswith(_LOCKS):
+                facts = replace(facts, locks=None)  # over before anybody looked: that nobody waited is not known
+            self._note(exchange, done, facts, took_ms)
         self._follow_transaction(exchange, ended_ms)
 
     def close(self) -> None:
-        self._run.close(self._watch)
+        self._run.close(self._watch, self._lines)
 
-    def _note(self, exchange: Exchange, facts: Facts, ended_ms: float) -> None:
+    def _note(self, exchange: Exchange, done: Sequence[_Done], facts: Facts, took_ms: float) -> None:
         self._last = ""
-        error = self._failed(exchange) if exchange.error else None
-        for number, sent in enumerate(exchange.sent):
-            is_last = number == len(exchange.sent) - 1
-            tag = exchange.tags[number] if number < len(exchange.tags) else ""
-            if not error and _is_a_librarys(sent.sql, tag, facts):
+        for one in done:
+            is_last = one is done[-1]
+            error = _as_error(exchange.error) if exchange.error and is_last else None
+            if not error and _is_a_librarys(one.sent.sql, one.tag, facts):
                 continue
-            if self._was_outside and not tag.startswith((*_CHANGES_ROWS, "BEGIN", "COMMIT", "SHOW", "SET")):
-                self._run.outside = self._run.outside or bool(tag)
-            several = is_last and len(exchange.tags) > len(exchange.sent)
-            duration_ms = ended_ms - self._began_ms if is_last else 0.0
-            rows = None if several or not tag else _rows(exchange, number)
-            self._run.add(
-                self._result(sent, duration_ms, rows, facts if is_last else Facts(()), error if is_last else None), sent.sql
-            )
-            self._last = sent.sql if is_last and not error and tag.startswith(_CHANGES_ROWS) else ""
+            if self._was_outside and not one.tag.startswith((*_CHANGES_ROWS, "BEGIN", "COMMIT", "SHOW", "SET")):
+                self._run.outside = self._run.outside or bool(one.tag)
+            duration_ms = took_ms if is_last else 0.0
+            said = _sql_error(error, one.sent.sql, 0) if error else None
+            result = self._result(one.sent, duration_ms, one.rows, facts if is_last else Facts(()), said)
+            line = self._lines[self._number] = self._run.add(result, one.sent.sql)
+            if error:
+                self._fail(one.sent, error, line)
+            self._last = one.sent.sql if is_last and not error and one.tag.startswith(_CHANGES_ROWS) else ""
+            self._last_line = line
 
     def _result(self, sent: Sent, duration_ms: float, rows: int | None, facts: Facts, error: SqlError | None) -> StatementResult:
         return StatementResult(
-            line=self._run.next_line(),
+            line=0,  # given when it is added
             sql=sent.sql,
             duration_ms=round(duration_ms, 3),
             rows_affected=rows,
@@ -196,26 +226,31 @@ class _Follower:
             statement_timeout_ms=facts.statement_timeout_ms,
         )
 
-    def _failed(self, exchange: Exchange) -> SqlError:
-        assert exchange.error is not None  # noqa: S101  asked by the caller
-        number = min(len(exchange.tags), len(exchange.sent) - 1)
-        sent, error = exchange.sent[number], _as_error(exchange.error)
-        line = self._run.next_line()
+    def _fail(self, sent: Sent, error: psycopg.Error, line: int) -> None:
+        """Keeps why a statement failed. That others of its transaction are ignored after it is no reason of their own."""
+        if self._broke and isinstance(error, errors.InFailedSqlTransaction):
+            return
         before = tuple(self._transaction) if self._transaction is not None else None
-        self._run.failure = _Failure(sent, error, line, before)
-        return _sql_error(error, sent.sql, line)
+        self._broke = self._run.failure = _Failure(sent, error, line, before)
 
     def _follow_transaction(self, exchange: Exchange, ended_ms: float) -> None:
+        if self._broke and not exchange.error and exchange.tags[-1:] not in (["ROLLBACK"], ["RELEASE"]):
+            self._mended()
         if self._session.status is TransactionStatus.INTRANS:
             self._remember(exchange.sent)
-            return
-        self._transaction, self._bytes = [], 0
         if self._session.status is TransactionStatus.IDLE:
+            self._transaction, self._bytes, self._broke = [], 0, None
             committed = not exchange.error and exchange.tags[-1:] != ["ROLLBACK"]
             self._run.committed = self._run.committed or committed
             self._watch.transaction_over(ended_ms, committed=committed)
             with self._run.looking():
                 self._watch.prepare()
+
+    def _mended(self) -> None:
+        """The tool went back to a savepoint, and goes on in the same transaction: that is not why it fails, if it does."""
+        if self._run.failure is self._broke:
+            self._run.failure = None
+        self._broke = None
 
     def _remember(self, sent: Sequence[Sent]) -> None:
         """What a transaction did, so that it can be done again where a statement after it fails."""
@@ -225,6 +260,34 @@ class _Follower:
             self._transaction += sent
         else:
             self._transaction = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A statement that was done, or failed; the same several times in a row is one."""
+
+    sent: Sent
+    tag: str
+    rows: int | None
+
+
+def _done(exchange: Exchange) -> list[_Done]:
+    """What was done of all that was sent: nothing is, after one that failed."""
+    tags, sent = exchange.tags, exchange.sent
+    done: list[_Done] = []
+    for number, one in enumerate(sent[: len(tags) + 1] if exchange.error else sent):
+        tag = tags[number] if number < len(tags) else ""
+        several = number == len(sent) - 1 and len(tags) > len(sent)
+        rows = None if several or not tag else _rows(exchange, number)
+        if done and done[-1].sent.sql == one.sql and tag.startswith(_CHANGES_ROWS):
+            done[-1] = _Done(one, tag, _sum(done[-1].rows, rows))
+        else:
+            done.append(_Done(one, tag, rows))
+    return done
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return one + other if one is not None and other is not None else None
 
 
 def run_command(
@@ -242,14 +305,14 @@ def run_command(
     """
     info = connection.info
     upstream = Upstream(f"{info.host}/.s.PGSQL.{info.port}", info.user, info.dbname, info.options)
-    run = CommandRun(observer, before or Snapshot())
+    run = CommandRun(info.dbname, observer, before or Snapshot())
     stopped = Stopped()
     with _started(line, folder, network=limits.network) as start:
         output = _Output(start.process)
         with Tap(start.listening, upstream, run.listen) as tap:
             start.go(_environment(tap, upstream))
             _wait(start.process, tap, limits, stopped)
-            _end(start.process)
+            start.end()
             _wait_for_sessions(tap, limits.guard)
             run.stop()
         said = output.text()
@@ -309,6 +372,10 @@ class _Start:
         with suppress(BrokenPipeError):
             self._ours.sendall(json.dumps(environment).encode() + b"\n")
 
+    def end(self) -> None:
+        """Ends it, if it has not ended, and all that it has started."""
+        _end(self.process, self._ours)
+
 
 @contextmanager
 def _started(line: str, folder: Path, *, network: bool) -> Iterator[_Start]:
@@ -329,7 +396,7 @@ def _started(line: str, folder: Path, *, network: bool) -> Iterator[_Start]:
         try:
             word, listening = _greeted(ours)
             if listening is None and not network:  # it has lost its network, and has got no other one
-                _end(process)
+                _end(process, ours)
                 with _started(line, folder, network=True) as start:
                     yield start
                 return
@@ -338,7 +405,7 @@ def _started(line: str, folder: Path, *, network: bool) -> Iterator[_Start]:
             with listening:
                 yield _Start(process, listening, word == "apart", ours)
         finally:
-            _end(process)
+            _end(process, ours)
             if process.stdout:
                 process.stdout.close()
 
@@ -349,14 +416,18 @@ def _greeted(ours: socket.socket) -> tuple[str, socket.socket | None]:
     return said.decode(errors="replace"), socket.socket(fileno=sockets[0]) if sockets else None
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], ours: socket.socket) -> None:
+    """Asks a command to end, and then sees to it that it does; see stay_with in bot/postgres/apart.py."""
     if process.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
+        process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_S)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)  # whatever it has started and left behind
+    if process.poll() is None:
+        with suppress(OSError):
+            ours.shutdown(socket.SHUT_RDWR)  # as if we were gone
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(2 * _GRACE_S)
+        process.kill()
     process.wait()
 
 
@@ -436,13 +507,18 @@ def _why(run: CommandRun, line: str, status: int, said: str, stopped: Stopped) -
 def _in_the_way(run: CommandRun, connection: psycopg.Connection, limits: Limits) -> tuple[ConstraintChange, ...]:
     """The rows on which a statement failed: counted on a connection of ours, in a transaction that does what its own had done."""
     failure = run.failure
-    may_break = failure is not None and any(s.begins(*MAY_BREAK_ROWS) for s in split(failure.sent.sql).statements)
-    if failure is None or failure.before is None or not may_break or connection.closed:
+    if failure is None or failure.before is None or connection.closed:
+        return ()
+    statements = split(failure.sent.sql).statements
+    commits = any(s.begins("commit", "end") for s in statements)
+    if not commits and not any(s.begins(*MAY_BREAK_ROWS) for s in statements):
         return ()
     try:
         with limits.guard.watching(connection, limits.count_s), connection.transaction(force_rollback=True):
             for sent in failure.before:
                 _send_again(connection, sent)
+            if commits:
+                return broken_at_commit(connection, failure.error, line=failure.line, limit_ms=limits.count_ms)
             connection.execute("SAVEPOINT rehearsal")
             return diagnose(connection, failure.sent.sql, failure.error, line=failure.line, limit_ms=limits.count_ms)
     except psycopg.Error:
@@ -465,9 +541,9 @@ def _send_again(connection: psycopg.Connection, sent: Sent) -> None:
 
 def _is_a_librarys(sql: str, tag: str, facts: Facts) -> bool:
     """Whether a statement is one of those by which a library looks around, which nobody wrote."""
-    if tag.startswith(("SHOW", "DEALLOCATE", "SAVEPOINT", "RELEASE")):
+    if tag.startswith(("SHOW", "DEALLOCATE", "SAVEPOINT", "RELEASE")) or not (tag or sql.strip(" ;\n")):
         return True
-    asks = tag.startswith(("SELECT", "SET")) and any(word in sql for word in _ASKS_THE_CATALOG)
+    asks = tag.startswith(("SELECT", "SET")) and _ASKS_THE_CATALOG.search(sql) is not None
     return asks and not facts.locks and not facts.notices
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import fnmatch
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 from pathlib import PurePosixPath
 from typing import Any
 
 from bot.errors import MigrationFileError
+from bot.groups import grouped
 from bot.layouts import LAYOUTS, Layout, Name, Part, detect, named, with_folders
 from bot.layouts.base import again, grandparent, is_expectation, number
 from bot.layouts.filling import Filling, Unfilled
 from bot.layouts.plain import PLAIN
 from bot.model import BaseFiles, FileChange, FileStatus, HistoryProblem, Migration, Plan, Severity, Standing
 from bot.psql_files import Expanded, expand
-from bot.sources import joined
 from bot.sql import BOM, leaves_open, split
 from bot.words import count, size
 from bot.words import name as quoted
@@ -74,13 +76,14 @@ class _Chosen:
 @dataclass(frozen=True, slots=True)
 class _Names:
     """What the files of a layout's histories are at one commit: in the order of the index where the tool has one. `age` tells old
-    from new. `unlisted`: what the index does not name.
+    from new. `unlisted`: what the index does not name. `times`: of changes that were reworked, which time a file is.
     """
 
     of: Mapping[str, Name]
     age: Mapping[str, Any]
     unlisted: Set[str]
     downs: Mapping[tuple[PurePosixPath, object], str]
+    times: Mapping[str, int]
 
     def ordered(self, paths: Iterable[str]) -> list[str]:
         """Those that the tool runs, as it runs them."""
@@ -100,13 +103,14 @@ class _Names:
 class Known:
     """What is known besides a history's own files. `placeholders`: the values that its tool puts into them; `top`: the
     repository's; `include`, `include_base`: how a file that a migration includes is read, at the head and at the base, where not
-    every file is listed.
+    every file is listed; `blobs`: what git calls the content of files at the base.
     """
 
     placeholders: Mapping[str, str] = field(default_factory=dict, repr=False)
     top: str = ""
     include: Include | None = None
     include_base: Include | None = None
+    blobs: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 _NOTHING = Known()
@@ -140,7 +144,7 @@ def plan_files(
     others = [path for path in siblings if first and path not in texts and chosen.layout.root(PurePosixPath(path)) == root]
     before = [path for path in names.versions(others) if first and names.of[path].order < first.order]
     reason = _reason(chosen, migrations)
-    earlier = replace(tree, include=known.include_base)
+    earlier = replace(tree, include=known.include_base, blobs=known.blobs)
     if not with_base:
         standing = _standing(names.versions(others), chosen.layout, names, earlier, due={*before})
         return Plan(migrations, (), (), reason, standing=standing, base_files=_base_files(chosen.layout, names, earlier))
@@ -158,12 +162,13 @@ def plan_changes(  # noqa: PLR0913  what there is, and what was said of it
     folders: Sequence[str] = (),
     with_base: bool = True,
     known: Known = _NOTHING,
+    ignored: Sequence[str] = (),
 ) -> Plan:
     """The new migrations among a pull request's changed files.
 
     `read` gives a file at the pull request's head, `read_base` at its base, where `base_paths` are all the files, with git's
-    names of their contents where they are known. `layout` and `folders` (folders or globs) win over what the files tell;
-    `with_base` as for `plan_files`. Raises as `plan_files`.
+    names of their contents where they are known. `layout` and `folders` (folders or globs) win over what the files tell,
+    `ignored` ones are left alone; `with_base` as for `plan_files`. Raises as `plan_files`.
     """
     changed = {c.path for c in changes}
     there = {c.path for c in changes if c.status is not FileStatus.REMOVED}
@@ -172,6 +177,7 @@ def plan_changes(  # noqa: PLR0913  what there is, and what was said of it
     head = _Tree(at_head, lambda path: (read if path in changed else read_base)(path), *filled, known.include)
     base = _Tree({*base_paths}, read_base, *filled, known.include_base, blobs)
     near = [c for c in changes if may_be_migration(c) and _is_within(c.path, folders)]
+    near = [c for c in near if not (ignored and _is_within(c.path, ignored))]
     chosen = _chosen_for(near, head, base, layout, told=bool(layout or folders))
     if not chosen:
         return Plan((), reason="no changed file is a migration")
@@ -191,7 +197,7 @@ def may_be_migration(change: FileChange) -> bool:
     """Whether a changed file can matter at all: it is SQL, or a program that some tool runs as a migration."""
     for path in (change.path, change.old_path or "-"):
         pure = PurePosixPath(path)
-        if pure.suffix == ".sql" and not is_expectation(pure):
+        if pure.suffix.lower() == ".sql" and not is_expectation(pure):
             return True
         if pure.suffix != ".sql" and any(layout.parse(pure) for layout in LAYOUTS):
             return True
@@ -202,19 +208,20 @@ def _plan_of(chosen: _Chosen, near: Sequence[FileChange], head: _Tree, base: _Tr
     """What a change brings to the histories of one layout."""
     layout, names, before = chosen.layout, _names(chosen, head), _names(chosen, base)
     near = [c for c in near if not _has_other_mode_only(c, names, head, base)]
-    new = _new(near, names, before, layout)
+    titled = {c.path: c.old_path for c in near if c.old_path and _has_other_title_only(c, names, before, layout)}
+    new = _new(near, names, before, layout) - {*titled}
     _refuse_code(layout, new)
     ups = names.ordered(new)
     skipped = {path: why for path in ups if (why := _skipped(path, layout, head))}
     ups = [path for path in ups if path not in skipped]
     migrations = _in_groups([_expecting(_to_run(path, layout, names, head), layout, head) for path in ups], layout)
-    gone = {c.old_path for c in near if c.old_path}
-    versions = [path for path in before.versions(before.of) if path not in gone and path not in _added(near)]
+    gone = ({c.old_path for c in near if c.old_path} | _added(near)) - {*titled.values()}
+    versions = [path for path in before.versions(before.of) if path not in gone]
     anew = {path for path in ups if names.of[path].part is Part.REPEATABLE}
     standing = [path for path in versions if ups and path not in anew]
     old = before.ordered(versions)
     problems = [
-        *_changed_later(near, before, new, layout),
+        *_changed_later(near, before, new, layout, titled.keys()),
         *_never_run(chosen, near, new, names),
         *(HistoryProblem(path, f"{why}: it is not rehearsed") for path, why in skipped.items()),
         *_out_of_order(layout, ups, [path for path in old if path in names.of], names, head),
@@ -234,12 +241,13 @@ def _standing(
     paths: Iterable[str], layout: Layout, names: _Names, tree: _Tree, due: Set[str] | None = None
 ) -> tuple[Standing, ...]:
     """Migrations that are there already, without their texts; those that are not `due` come after the new ones."""
+    everywhere = _decides_everywhere(layout, tree)
     return tuple(
         Standing(
             path,
             names.of[path].version,
             layout.name,
-            tree.content(path),
+            _decided_by(path, layout, names, tree) + everywhere,
             _recorded_as(path, layout, names),
             repeatable=names.of[path].part is Part.REPEATABLE,
             sql=names.of[path].part in (Part.UP, Part.REPEATABLE),
@@ -247,6 +255,25 @@ def _standing(
         )
         for path in paths
     )
+
+
+def _decided_by(path: str, layout: Layout, names: _Names, tree: _Tree) -> str:
+    """A name of all that decides what is sent of a migration that stands: it may have to be run, and nobody has read it yet."""
+    beside = str(layout.beside.path(PurePosixPath(path))) if layout.beside else ""
+    contents = [tree.content(one) for one in (path, beside) if one in tree.paths]
+    if layout.psql and layout.history and not tree.blobs:
+        with suppress(MigrationFileError):  # told, if it is to be run
+            sent = _to_run(path, layout, names, tree).text
+            contents.append(hashlib.sha256(sent.encode()).hexdigest())
+    return " ".join(contents)
+
+
+def _decides_everywhere(layout: Layout, tree: _Tree) -> str:
+    """The same of what may be in any of them: the values that are put in; of files for psql, other files that they include."""
+    if not layout.history or not (tree.values or (layout.psql and tree.blobs)):
+        return ""
+    files = sorted(tree.blobs.items()) if layout.psql else []
+    return f" {hashlib.sha256(repr((sorted(tree.values.items()), files)).encode()).hexdigest()}"
 
 
 def _base_files(layout: Layout, names: _Names, tree: _Tree) -> BaseFiles:
@@ -274,11 +301,8 @@ def _recorded_as(path: str, layout: Layout, names: _Names) -> str:
     if table.by_stamp:
         age = names.age[path]  # without an index the tool runs nothing, and there is no stamp
         return str(int(age[1])) if len(age) == 2 else ""
-    own = layout.kept(name.version) or name.version
-    if own == name.version and not any(layout.kept(other.version) == own for other in names.of.values()):
-        return table.recorded(name)
-    times = [p for p, n in names.of.items() if n.part is Part.UP and (layout.kept(n.version) or n.version) == own]
-    return again(own, names.ordered(times).index(path) + 1)
+    time = names.times.get(path)
+    return table.recorded(name) if time is None else again(layout.kept(name.version) or name.version, time)
 
 
 def _reason(chosen: _Chosen, migrations: Sequence[Migration]) -> str:
@@ -308,6 +332,16 @@ def _new(near: Sequence[FileChange], names: _Names, before: _Names, layout: Layo
 def _has_other_mode_only(change: FileChange, names: _Names, head: _Tree, base: _Tree) -> bool:
     path = change.path
     return change.status is FileStatus.MODIFIED and path in names.of and head.read(path) == base.read(path)
+
+
+def _has_other_title_only(change: FileChange, names: _Names, before: _Names, layout: Layout) -> bool:
+    """Whether a renamed file still has the version by which its tool knows it, and is not run again."""
+    path, old = change.path, change.old_path or ""
+    is_one = path in names.of and old in before.of and names.of[path].part is before.of[old].part is Part.UP
+    if not (is_one and layout.history) or layout.root(PurePosixPath(path)) != layout.root(PurePosixPath(old)):
+        return False
+    recorded = _recorded_as(path, layout, names)
+    return recorded != "" and recorded == _recorded_as(old, layout, before)
 
 
 def _skipped(path: str, layout: Layout, tree: _Tree) -> str | None:
@@ -344,7 +378,21 @@ def _names(chosen: _Chosen, tree: _Tree) -> _Names:
         for path, name in sorted(found.items(), reverse=True)
         if name.part is Part.DOWN
     }
-    return _Names({path: name for path, name in found.items() if path not in unlisted}, age, unlisted, downs)
+    listed = {path: name for path, name in found.items() if path not in unlisted}
+    return _Names(listed, age, unlisted, downs, _times(listed, layout))
+
+
+def _times(found: Mapping[str, Name], layout: Layout) -> dict[str, int]:
+    """Which time of its change a file is, where the tool keeps earlier texts of it."""
+    reworked = {was for name in found.values() if (was := layout.kept(name.version)) is not None}
+    times: dict[str, int] = {}
+    seen: Counter[str] = Counter()
+    for path in sorted(found, key=lambda path: (found[path].order, path)) if reworked else ():
+        change = layout.kept(found[path].version) or found[path].version
+        if found[path].part is Part.UP and change in reworked:
+            seen[change] += 1
+            times[path] = seen[change]
+    return times
 
 
 def _without_what_gives_way(found: Mapping[str, Name], layout: Layout) -> dict[str, Name]:
@@ -378,29 +426,69 @@ def _follow_index(
 def _chosen_for(near: Sequence[FileChange], head: _Tree, base: _Tree, layout: str | None, *, told: bool) -> list[_Chosen]:
     """The layouts of the folders in which something was changed. A folder has one tool; its files at the base say which, too."""
     chosen: dict[str, _Chosen] = {}
-    there, old = with_folders(head.paths | base.paths), _sql_files(base.paths if near else ())
+    beside = _Beside(_sql_files(base.paths if near else ()), with_folders(head.paths | base.paths))
     for folder, changes in _by_folder(near).items():
-        beside = sorted({*old.get(str(folder), ()), *old.get(f"{folder}/*", ()), *old.get(f"{folder.parent}/*", ())})
-        texts = dict.fromkeys(beside, "") | {c.path: _telling_text(c, head, base) for c in changes}
-        found = (named(layout), "as told") if layout else _detected(folder, texts, beside, there, base, told=told)
+        texts = {c.path: _telling_text(c, head, base) for c in changes}
+        places = beside.places(folder)
+        found = (named(layout), "as told") if layout else _detected(folder, texts, places, beside, base, told=told)
         if found is None:
             continue
         one = chosen.setdefault(found[0].name, _Chosen(*found))
-        one.roots |= {found[0].root(PurePosixPath(path)) for path in texts if found[0].parse(PurePosixPath(path))}
+        one.roots |= _roots(texts, found[0]).union(*(beside.roots(place, found[0]) for place in places))
     return sorted(chosen.values(), key=lambda one: LAYOUTS.index(one.layout))
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """The SQL files of the base, by `_sql_files`, and what their names tell: asked once of each place, as thousands of changed
+    folders may lie in one. `there`: all files and folders.
+    """
+
+    files: Mapping[str, Sequence[str]]
+    there: Set[str]
+    _told: dict[str, tuple[Layout, str] | None] = field(default_factory=dict)
+    _roots: dict[tuple[str, str], set[PurePosixPath]] = field(default_factory=dict)
+
+    def places(self, folder: PurePosixPath) -> list[str]:
+        """Where files beside those of a folder are."""
+        return [place for place in (str(folder), f"{folder}/*", f"{folder.parent}/*") if place in self.files]
+
+    def told(self, place: str) -> tuple[Layout, str] | None:
+        """The layout that a place's names tell."""
+        if place not in self._told:
+            self._told[place] = detect([(path, "") for path in self.files[place]], self.there)
+        return self._told[place]
+
+    def roots(self, place: str, layout: Layout) -> set[PurePosixPath]:
+        """The histories of a layout that a place's files are of."""
+        if (place, layout.name) not in self._roots:
+            self._roots[place, layout.name] = _roots(self.files[place], layout)
+        return self._roots[place, layout.name]
+
+    def newest(self, places: Iterable[str]) -> list[str]:
+        """The last ones of all these places by name."""
+        return sorted({path for place in places for path in self.files[place][-_TEXTS_READ:]})[-_TEXTS_READ:]
+
+
+def _roots(paths: Iterable[str], layout: Layout) -> set[PurePosixPath]:
+    pures = map(PurePosixPath, paths)
+    return {layout.root(pure) for pure in pures if layout.parse(pure)}
+
+
 def _detected(
-    folder: PurePosixPath, texts: dict[str, str], beside: Sequence[str], there: Set[str], base: _Tree, *, told: bool
+    folder: PurePosixPath, texts: Mapping[str, str], places: Sequence[str], beside: _Beside, base: _Tree, *, told: bool
 ) -> tuple[Layout, str] | None:
-    found = detect(texts.items(), there)
-    if beside and (found is None or not _unmistakable(found[0])):
-        for path in beside[-_TEXTS_READ:]:
-            texts[path] = base.read(path).decode("utf-8", errors="replace")
-        found = detect(texts.items(), there)
+    found = _most_telling([*map(beside.told, places), detect(texts.items(), beside.there)])
+    if places and (found is None or not _unmistakable(found[0])):
+        read = {path: base.read(path).decode("utf-8", errors="replace") for path in beside.newest(places)}
+        found = _most_telling([found, detect(read.items(), beside.there)])
     if found and not (told or _unmistakable(found[0]) or _in_migrations_folder(folder)):
         return None
     return found
+
+
+def _most_telling(found: Iterable[tuple[Layout, str] | None]) -> tuple[Layout, str] | None:
+    return min(filter(None, found), key=lambda one: LAYOUTS.index(one[0]), default=None)
 
 
 def _by_folder(near: Sequence[FileChange]) -> dict[PurePosixPath, list[FileChange]]:
@@ -419,7 +507,7 @@ def _sql_files(paths: Iterable[str]) -> dict[str, list[str]]:
             found.setdefault(parent or ".", []).append(path)
             if name in _ONE_EACH:
                 found.setdefault(f"{parent.rpartition('/')[0] or '.'}/*", []).append(path)
-    return found
+    return {place: sorted(files) for place, files in found.items()}
 
 
 def _telling_text(change: FileChange, head: _Tree, base: _Tree) -> str:
@@ -576,34 +664,7 @@ def _in_groups(migrations: Sequence[Migration], layout: Layout) -> tuple[Migrati
         groups[-1].append(migration)
         if leaves_open(migration.text):
             groups.append([])
-    return tuple(_group(members) for groups in histories.values() for members in groups if members)
-
-
-def _group(members: Sequence[Migration]) -> Migration:
-    if len(members) == 1:
-        return members[0]
-    if (total := sum(len(m.text) for m in members)) > _MOST_BYTES:
-        raise MigrationFileError(
-            f"{members[0].path} and the files after it are {size(total)}, more than the {size(_MOST_BYTES)} of one migration.",
-            why="Their tool runs them in one transaction, and so they are rehearsed.",
-            advice="Bring them in several changes.",
-        )
-    text, sources = joined([(m.text, m.path) for m in members])
-    backs = [(m.down, m.down_path or m.path) for m in reversed(members) if m.down is not None]
-    down, down_sources = joined(backs) if len(backs) == len(members) else (None, ())
-    asking = [(m.expect, m.expect_path) for m in members if m.expect is not None and m.expect_path is not None]
-    expect, expect_sources = joined(asking) if asking else (None, ())
-    return replace(
-        members[-1],
-        text=text,
-        down=down,
-        expect=expect,
-        expect_path=asking[-1][1] if asking else None,
-        files=tuple(m.path for m in members),
-        sources=sources,
-        down_sources=down_sources,
-        expect_sources=expect_sources,
-    )
+    return tuple(grouped(members) for groups in histories.values() for members in groups if members)
 
 
 def _refuse_what_is_not_sql(path: str, text: str) -> None:
@@ -633,7 +694,9 @@ def _in_migrations_folder(folder: PurePosixPath) -> bool:
 # ── What is wrong with the history ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _changed_later(near: Sequence[FileChange], before: _Names, new: Set[str], layout: Layout) -> Iterator[HistoryProblem]:
+def _changed_later(
+    near: Sequence[FileChange], before: _Names, new: Set[str], layout: Layout, titled: Set[str]
+) -> Iterator[HistoryProblem]:
     """Changes to migrations that the base branch already has: databases that ran the old text will not run the new one."""
     said = {
         FileStatus.MODIFIED: "was on the base branch already and is edited here: databases that ran it will not run the new text",
@@ -646,9 +709,9 @@ def _changed_later(near: Sequence[FileChange], before: _Names, new: Set[str], la
         if change.status in said:
             yield HistoryProblem(change.path, said[change.status])
         elif change.status is FileStatus.RENAMED and layout.kept(PurePosixPath(change.path).stem) is None:
-            yield HistoryProblem(
-                change.path, f"was on the base branch as {quoted(change.old_path or change.path)}: its tool will run it again"
-            )
+            known = "its tool knows it by its version, and databases that ran it will not run this"
+            then = known if change.path in titled else "its tool will run it again"
+            yield HistoryProblem(change.path, f"was on the base branch as {quoted(change.old_path or change.path)}: {then}")
 
 
 def _never_run(chosen: _Chosen, near: Sequence[FileChange], new: Set[str], names: _Names) -> Iterator[HistoryProblem]:
@@ -670,7 +733,7 @@ def _never_run(chosen: _Chosen, near: Sequence[FileChange], new: Set[str], names
 
 
 def _is_misnamed(path: PurePosixPath, layout: Layout, holding: Set[PurePosixPath], roots: Set[PurePosixPath]) -> bool:
-    if path.suffix != ".sql" or is_expectation(path) or layout.parse(path) or path.name in _WRITTEN:
+    if path.suffix.lower() != ".sql" or is_expectation(path) or layout.parse(path) or path.name in _WRITTEN:
         return False
     if not layout.only_named_so:  # a folder of anybody's files: only what looks like a version is meant to be one
         return path.parent in holding and re.match("[A-Za-z]?[0-9]", path.name) is not None and not path.stem.endswith(".down")
@@ -718,12 +781,13 @@ def _holes(layout: Layout, ups: Sequence[str], versions: Sequence[str], names: _
     """Numbers that new migrations leave out where the base branch leaves out none: somebody may be about to bring them."""
     if layout.index:
         return
-    for root in sorted({layout.root(PurePosixPath(path)) for path in ups}):
-        old, new = _numbers(versions, root, layout), _numbers(ups, root, layout)
+    stood, brought, at_head = (_numbers(paths, layout) for paths in (versions, ups, names.of))
+    for root in sorted(brought):
+        old, new = stood.get(root, {}), brought[root]
         if len(old) < _NUMBERED_SINCE or min(old) > 1 or len(old) != max(old) - min(old) + 1:
             continue
         before = max(old)
-        there = sorted(_numbers(names.of, root, layout).keys() | old.keys())
+        there = sorted(at_head.get(root, {}).keys() | old.keys())
         for last, version in pairwise(n for n in there if n >= before):
             if version in new and 1 < version - last <= _MOST_MISSING:
                 yield HistoryProblem(new[version], _hole(layout, last + 1, version - 1), Severity.NOTICE)
@@ -734,10 +798,13 @@ def _hole(layout: Layout, first: int, last: int) -> str:
     return f"leaves out {left}; of a file that brings {'it' if first == last else 'one'} later: {layout.late}"
 
 
-def _numbers(paths: Iterable[str], root: PurePosixPath, layout: Layout) -> dict[int, str]:
-    """Those of a folder whose version is a single number, by that."""
-    inside = [path for path in paths if layout.root(PurePosixPath(path)) == root]
-    return {found: path for path in inside if (found := _number(path, layout)) is not None}
+def _numbers(paths: Iterable[str], layout: Layout) -> dict[PurePosixPath, dict[int, str]]:
+    """Those whose version is a single number, by their history's folder and by that."""
+    found: dict[PurePosixPath, dict[int, str]] = {}
+    for path in paths:
+        if (version := _number(path, layout)) is not None:
+            found.setdefault(layout.root(PurePosixPath(path)), {})[version] = path
+    return found
 
 
 def _number(path: str, layout: Layout) -> int | None:
@@ -754,10 +821,10 @@ def with_same_version(plan: Plan, others: Iterable[tuple[int, Sequence[FileChang
     of the same name is none: git knows of that.
     """
     mine: dict[tuple[str, PurePosixPath, object], str] = {}
-    for migration in plan.migrations:
-        layout, path = named(migration.layout), PurePosixPath(migration.path)
+    for one in (one for migration in plan.migrations for one in migration.each):
+        layout, path = named(one.layout), PurePosixPath(one.path)
         if parsed := layout.parse(path):
-            mine[layout.name, layout.root(path), parsed.identity] = migration.path
+            mine[layout.name, layout.root(path), parsed.identity] = one.path
     layouts = [named(layout) for layout in sorted({migration.layout for migration in plan.migrations})]
     for pull, changes in others:
         for other, layout in product(sorted(_added(changes)), layouts):

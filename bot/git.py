@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
+import re
 import subprocess
-import tarfile
-from dataclasses import dataclass
+import tempfile
+import weakref
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.errors import UsageError
@@ -22,6 +23,42 @@ _STATUS = {
 }
 
 
+class Objects:
+    """What is in a repository, asked of one process of git that lives as long as this: histories have thousands of files."""
+
+    def __init__(self, top: Path) -> None:
+        self._top = top
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def blob(self, name: str) -> bytes:
+        """A file's content by a name without a line end. Raises UsageError."""
+        process = self._process or self._start()
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101  made with pipes
+        process.stdin.write(name.encode(errors="surrogateescape") + b"\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+        found = re.fullmatch(rb"[0-9a-f]+ (?P<kind>\w+) (?P<size>[0-9]+)\n", answer)
+        content = process.stdout.read(int(found["size"]) + 1)[:-1] if found else b""
+        if not found or found["kind"] != b"blob":
+            raise UsageError(f"git has no file {name}.", why=answer.decode(errors="replace").strip()[-200:])
+        return content
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._process = subprocess.Popen(
+            ["git", "-C", str(self._top), "-c", "core.fsmonitor=false", "cat-file", "--batch"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        weakref.finalize(self, _end, self._process)
+        return self._process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with process:  # closes the pipes, and waits: with its input git ends
+        pass
+
+
 @dataclass(frozen=True, slots=True)
 class Repository:
     """A work tree and the commit its changes are told against."""
@@ -29,6 +66,7 @@ class Repository:
     top: Path
     base: str  # the merge base of HEAD and what was asked for
     base_name: str
+    objects: Objects = field(compare=False, repr=False)
 
     def changes(self) -> list[FileChange]:
         """What the work tree has that the base has not, uncommitted and untracked files included."""
@@ -63,14 +101,18 @@ class Repository:
 
     def read_base(self, path: str) -> bytes:
         """A file as it is at the base."""
-        return _git_bytes(self.top, "cat-file", "blob", f"{self.base}:{path}")
+        if "\n" in path:  # by which one question ends, and the next begins
+            return _git_bytes(self.top, "cat-file", "blob", f"{self.base}:{path}")
+        return self.objects.blob(f"{self.base}:{path}")
 
     def export_base(self, folder: Path) -> None:
         """Writes all files of the base into an empty folder. What git ignores in the work tree (installed packages, settings of
         this machine) is linked to, so that a tool finds there what it finds here.
         """
-        with tarfile.open(fileobj=io.BytesIO(_git_bytes(self.top, "archive", "--format=tar", self.base))) as archive:
-            archive.extractall(folder, filter="data")
+        with tempfile.TemporaryDirectory() as own:  # not `archive`, which leaves out what export-ignore says
+            index = Path(own) / "index"
+            _git_bytes(self.top, "read-tree", "--no-sparse-checkout", self.base, index=index)
+            _git_bytes(self.top, "checkout-index", "--all", f"--prefix={folder.resolve()}/", index=index)
         ignored = _git(self.top, "ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
         for path in filter(None, ignored.split("\0")):
             link = folder / path.rstrip("/")
@@ -79,8 +121,8 @@ class Repository:
                 link.symlink_to(self.top / path.rstrip("/"))
 
     def identity(self) -> str:
-        """Of all files of the work tree that git does not ignore, as they are now."""
-        found = hashlib.sha256(_git_bytes(self.top, "rev-parse", "HEAD^{tree}"))
+        """Of all files of the base, and of all of the work tree that git does not ignore, as they are now."""
+        found = hashlib.sha256(_git_bytes(self.top, "rev-parse", f"{self.base}^{{tree}}", "HEAD^{tree}"))
         found.update(_git_bytes(self.top, "diff", "--no-ext-diff", "--no-textconv", "--binary", "HEAD", "--"))
         for path in _git(self.top, "ls-files", "--others", "--exclude-standard", "-z").split("\0"):
             if path and self._is_file(path):
@@ -103,7 +145,7 @@ def open_repository(folder: Path, base: str | None) -> Repository:
     names = (base,) if base else _DEFAULT_BASES
     for name in names:
         if commit := _commit(top, name):
-            return Repository(top, _merge_base(top, commit, name), name)
+            return Repository(top, _merge_base(top, commit, name), name, Objects(top))
     raise UsageError(
         f"There is no commit {base!r} in this repository." if base else "No base branch was found.",
         why="" if base else f"Looked for {', '.join(_DEFAULT_BASES)}.",
@@ -135,10 +177,20 @@ def _git(folder: Path, *arguments: str) -> str:
     return _git_bytes(folder, *arguments).decode("utf-8", errors="surrogateescape")
 
 
-def _git_bytes(folder: Path, *arguments: str) -> bytes:
+def _git_bytes(folder: Path, *arguments: str, index: Path | None = None) -> bytes:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", *arguments],
+            [
+                *(("env", f"GIT_INDEX_FILE={index}") if index else ()),
+                "git",
+                "-C",
+                str(folder),
+                "-c",
+                "core.fsmonitor=false",
+                "-c",
+                "core.quotePath=false",
+                *arguments,
+            ],
             capture_output=True,
             check=False,
             stdin=subprocess.DEVNULL,

@@ -7,9 +7,10 @@ the table knows none of the base's migrations: then it is another history's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
+from bot.groups import without
 from bot.layouts import named
 from bot.layouts.base import HistoryTable
 from bot.model import CaughtUp, HistoryProblem, Migration, Plan, Recorded, Severity, Standing
@@ -69,13 +70,15 @@ def is_of(recorded: Recorded, plan: Plan, layout: str) -> bool:
     table, standing = named(layout).history, [one for one in plan.standing if one.layout == layout and one.recorded]
     if table is None:
         return False
-    return not standing or any(table.has(recorded, one.recorded) or one.recorded in recorded.broken for one in standing)
+    is_done, broken = table.done(recorded), frozenset(recorded.broken)
+    return not standing or any(is_done(one.recorded) or one.recorded in broken for one in standing)
 
 
 def pending(plan: Plan, recorded: Mapping[str, Recorded], changed: Set[str] = frozenset()) -> list[Standing]:
     """What the base branch has and its tool would still run on the seed, in order; `changed`: paths of repeatable ones that it
     would run again. Nothing, where the tool would go no further.
     """
+    is_done = _is_done(recorded)
     return [
         one
         for one in plan.standing
@@ -83,18 +86,26 @@ def pending(plan: Plan, recorded: Mapping[str, Recorded], changed: Set[str] = fr
         and one.recorded
         and one.layout in recorded
         and not recorded[one.layout].broken
-        and (one.path in changed or not _is_done(one, recorded))
+        and (one.path in changed or not is_done(one))
     ]
 
 
 def already_run(plan: Plan, past: Past) -> dict[str, HistoryProblem]:
-    """The new migrations that their tool would not run, as the seed has them already or is past them; by their paths."""
+    """The new files that their tool would not run, as the seed has them already or is past them; by their paths."""
     found: dict[str, HistoryProblem] = {}
-    for migration in plan.migrations:
-        recorded = past.recorded.get(migration.layout)
-        if recorded and migration.recorded and not migration.repeatable and _is_done(migration, past.recorded):
-            found[migration.path] = HistoryProblem(migration.path, _why_not_run(migration, recorded))
+    is_done = _is_done(past.recorded)
+    for one in (one for migration in plan.migrations for one in migration.each):
+        if one.layout in past.recorded and one.recorded and not one.repeatable and is_done(one):
+            found[one.path] = HistoryProblem(one.path, _why_not_run(one, past.recorded[one.layout]))
     return found
+
+
+def to_rehearse(plan: Plan, past: Past) -> tuple[Migration, ...]:
+    """The plan's migrations, in their places; of a group that was run in part only the rest. What was run as a whole stays as it
+    is: `already_run` names it.
+    """
+    run_already = already_run(plan, past).keys()
+    return tuple(without(migration, run_already) for migration in plan.migrations)
 
 
 def not_run(plan: Plan, past: Past) -> Iterator[HistoryProblem]:
@@ -116,12 +127,13 @@ def _why_not_run(migration: Migration, recorded: Recorded) -> str:
 
 
 def _all(plan: Plan) -> list[Standing | Migration]:
-    return [*plan.standing, *plan.migrations]
+    return [*plan.standing, *(one for migration in plan.migrations for one in migration.each)]
 
 
-def _is_done(one: Standing | Migration, recorded: Mapping[str, Recorded]) -> bool:
-    table = named(one.layout).history
-    return table is not None and table.has(recorded[one.layout], one.recorded)
+def _is_done(recorded: Mapping[str, Recorded]) -> Callable[[Standing | Migration], bool]:
+    """Whether a migration of one of these layouts is done."""
+    has = {layout: table.done(said) for layout, said in recorded.items() if (table := named(layout).history)}
+    return lambda one: one.layout in has and has[one.layout](one.recorded)
 
 
 # ── What is said of it ───────────────────────────────────────────────────────────────────────────────────────────────────

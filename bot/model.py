@@ -82,7 +82,8 @@ class Migration:
 
     Where a text is made of several files (what psql includes, or files that run in one transaction), its `sources` say whose
     line each line is; without any, all lines are the file's own. `files`: all files of a group that runs in one transaction, in
-    order; its `path` and `version` are the last one's, at which the transaction is committed.
+    order; its `path` and `version` are the last one's, at which the transaction is committed. `members`: the group's migrations
+    one by one, as a seed may have run some of them.
     """
 
     path: str
@@ -100,6 +101,12 @@ class Migration:
     recorded: str = ""  # how its tool's history table has it; empty: not at all, or nobody knows
     repeatable: bool = False  # run again whenever it changes
     checksum: str | None = None  # of its file, where the table keeps one
+    members: tuple[Migration, ...] = field(default=(), repr=False)
+
+    @property
+    def each(self) -> tuple[Migration, ...]:
+        """The migrations that its tool knows: those of a group, else itself."""
+        return self.members or (self,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -358,11 +358,10 @@ class _Expansion:
             _refuse(f"{where}: {command} names no file.", "psql refuses it.", "Name the file.")
         folder = posixpath.dirname(reading.path) if command in ("\\ir", "\\include_relative") else self.top
         path = self.found(arguments[0].rstrip(";"), folder, where, command)
-        self.files += 1
-        if path in self.including or len(self.including) > _DEEPEST or self.files > _MOST_FILES:
+        if path in self.including or len(self.including) > _DEEPEST:
             _refuse(
                 f"{where}: {command} {path} includes a file that includes it, or goes too deep.",
-                f"psql would not come to an end; here files are read {_DEEPEST} deep, and {_MOST_FILES} of them.",
+                f"psql would not come to an end; here files are read {_DEEPEST} deep.",
                 "Take the circle out.",
             )
         text = self.content(path, where, command)
@@ -435,6 +434,13 @@ class _Expansion:
         return path
 
     def content(self, path: str, where: str, command: str) -> str:
+        self.files += 1
+        if self.files > _MOST_FILES:  # each may cost a process of git, or a call to GitHub
+            _refuse(
+                f"{where}: {command} {path} is one file too many.",
+                f"All files that a migration includes are read before anything is run: no more than {_MOST_FILES}.",
+                "Put what they hold into fewer files.",
+            )
         text = self.read(path)
         if text is None:
             _refuse(

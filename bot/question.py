@@ -72,7 +72,7 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
     decides = [
         surroundings.program,
         _ground(plan, surroundings),
-        [plan.tree, plan.base_command.line if plan.base_command else None],
+        [plan.tree, plan.base_command.line if plan.base_command else None, settings.network],
         surroundings.seed_sql,
         surroundings.servers,
         settings.clone_provider,
@@ -86,6 +86,7 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
         settings.large_table_rows,
         settings.max_reads_blocked_ms,
         settings.max_writes_blocked_ms,
+        sorted([rule, str(severity)] for rule, severity in settings.severities.items()),
         [settings.production.total, dict(settings.production.rows)],
         plan.reason,
         [to_plain([m.sources, m.down_sources, m.expect_sources]) for m in plan.migrations],  # where findings point
@@ -112,4 +113,5 @@ def subject(pull: PullRequest | None) -> str:
 
 def _decides(migration: Migration) -> Json:
     ran = [migration.path, migration.version, migration.layout, migration.text, migration.down]
-    return [*ran, migration.expect, migration.expect_path, migration.recorded, migration.checksum]
+    members = [[one.path, one.recorded] for one in migration.members]
+    return [*ran, migration.expect, migration.expect_path, migration.recorded, migration.checksum, members]

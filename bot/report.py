@@ -21,6 +21,7 @@ from bot.layouts import COMMAND
 from bot.model import Finding, Migration, Outcome, Plan, Rehearsal, RelationLock, Report, Severity, TableChange, Verdict
 from bot.plain import to_plain
 from bot.program import templates_folder
+from bot.rules.empty_migration import changed_nothing
 from bot.timeline import mermaid
 from bot.words import count, duration, name, one_line, relation, size, visible
 
@@ -193,7 +194,11 @@ def headline(report: Report) -> str:
         return f"{count(rehearsed, 'migration')} rehearsed: {warnings[0].message}{more}" if rehearsed else warnings[0].message
     if not total:
         return "No new migrations in this change"
-    return f"{count(total, 'migration')} rehearsed: nothing breaks{_longest_wait(report.migrations)}"
+    if all(changed_nothing(m) for m in report.migrations):
+        said = f"{name(report.migrations[0].path)} changed nothing: there was nothing to rehearse"
+    else:
+        said = f"{count(total, 'migration')} rehearsed: nothing breaks{_longest_wait(report.migrations)}"
+    return said
 
 
 def _number_of(migrations: Iterable[Rehearsal]) -> int:

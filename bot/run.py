@@ -24,7 +24,7 @@ from bot.errors import CloneError, RehearsalError, SeedError
 from bot.extensions import CONNECTING, HARMLESS, created_in
 from bot.further import Further
 from bot.held import scratch_folder
-from bot.history import NO_PAST, Past, already_run, not_known_here, not_run, to_enter, unfinished
+from bot.history import NO_PAST, Past, already_run, not_known_here, not_run, to_enter, to_rehearse, unfinished
 from bot.journal.runs import Journal, NoJournal, Steps
 from bot.journal.steps import Recorded
 from bot.model import (
@@ -227,25 +227,26 @@ class _Answer:
         began = time.monotonic()
         plan, facts = self.question.plan, self.question.facts(self.url)
         if not plan.migrations:
-            findings = judge((), (), plan.problems, Policy())
+            findings = judge((), (), plan.problems, Policy(severities=self.settings.severities))
             return Report(conclude(findings, self.settings.fail_on), facts, findings=findings, notes=(plan.reason,))
         known = self._known()
         ground = self._known_ground() if self._is_all(known) else None
+        rehearsals = [k.rehearsal for k in known]
         if ground is None:
             ground, rehearsals = self._rehearsed(known)
-        else:
-            rehearsals = [*(k.rehearsal for k in known), *map(_skipped, plan.migrations[len(known) :])]
         clone, past, other = ground.clone, ground.past, self.effects.elsewhere(plan)
+        migrations = to_rehearse(plan, past)
+        rehearsals += map(_skipped, migrations[len(rehearsals) :])
         seed = (*past.problems, *unfinished(plan, past.recorded), *not_run(plan, past))
         problems = (*plan.problems, *seed, *other.problems)
-        rehearsals = list(map(with_way_back_told, rehearsals, plan.migrations))
-        findings = judge(rehearsals, plan.migrations, problems, self._policy(clone))
+        rehearsals = list(map(with_way_back_told, rehearsals, migrations))
+        findings = judge(rehearsals, migrations, problems, self._policy(clone))
         return Report(
             verdict=conclude(findings, self.settings.fail_on),
             run=facts,
             clone=clone,
-            migrations=tuple(map(told, rehearsals, plan.migrations)),
-            findings=tuple(pointed(finding, plan.migrations) for finding in findings),
+            migrations=tuple(map(told, rehearsals, migrations)),
+            findings=tuple(pointed(finding, migrations) for finding in findings),
             notes=(
                 *ground.notes,
                 *not_known_here(plan, past.recorded),
@@ -263,6 +264,7 @@ class _Answer:
             large_table_rows=settings.large_table_rows,
             reads_blocked_ms=settings.max_reads_blocked_ms,
             writes_blocked_ms=settings.max_writes_blocked_ms,
+            severities=settings.severities,
             production=replace(settings.production, rows_here=clone.seed.rows),
         )
 
@@ -337,19 +339,22 @@ class _Answer:
             self.run.record(self.question.clone(), to_plain(ground))
             rehearsals = [k.rehearsal for k in known]
             run_already = already_run(plan, past).keys()
-            todo = tuple(m for m in plan.migrations if m.path not in run_already)
+            migrations = to_rehearse(plan, past)
+            todo = tuple(m for m in migrations if m.path not in run_already)
             done = tuple(r for r in rehearsals if r.path not in run_already)
             new = rehearse_all(todo, provider, clone, settings, progress, known=done)
-            for step, rehearsal in zip(self.question.rehearsals()[len(known) :], self._all(new, run_already, known), strict=True):
+            for step, rehearsal in zip(
+                self.question.rehearsals()[len(known) :], self._all(new, run_already, migrations[len(known) :]), strict=True
+            ):
                 rehearsals.append(rehearsal if settings.show_row_data else _without_row_data(rehearsal))
                 if rehearsal.outcome is not Outcome.SKIPPED or rehearsal.path in run_already:
                     head = self.question.pull.head_sha if self.question.pull else None
                     self.run.record(step, to_plain(_Known(rehearsals[-1], head, _iso(datetime.now(UTC)))))
         return ground, rehearsals
 
-    def _all(self, new: Iterator[Rehearsal], run_already: Set[str], known: Sequence[_Known]) -> Iterator[Rehearsal]:
+    def _all(self, new: Iterator[Rehearsal], run_already: Set[str], migrations: Sequence[Migration]) -> Iterator[Rehearsal]:
         """The new rehearsals, and in their places what was run already, which is none."""
-        for migration in self.question.plan.migrations[len(known) :]:
+        for migration in migrations:
             yield _skipped(migration) if migration.path in run_already else next(new)
         yield from new  # nothing, and its sessions are ended
 

@@ -14,9 +14,11 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from bot.clones import check_provider
+from bot.configuration import Configuration, read_configuration
 from bot.errors import UsageError
 from bot.journal.place import Place
 from bot.layouts import named
+from bot.model import Severity
 from bot.production import Production, number_of_rows, read_statistics
 from bot.verdict import FAIL_ON
 
@@ -86,6 +88,21 @@ INPUTS = (
     Input("pull-request", "", "Number of the pull request, for workflow_dispatch."),
 )
 
+# What a team may set for all its pull requests, in the file of bot/configuration.py: nothing that names a secret or a file.
+CONFIGURABLE = (
+    "layout",
+    "migrations",
+    "placeholders",
+    "fail-on",
+    "large-table-rows",
+    "max-reads-blocked-ms",
+    "max-writes-blocked-ms",
+    "time-limit",
+    "way-back",
+    "role",
+    "extensions",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -111,6 +128,8 @@ class Settings:
     superuser: bool = False
     extensions: tuple[str, ...] = ()
     force: bool = False
+    severities: Mapping[str, Severity | None] = field(default_factory=dict)
+    ignored_paths: tuple[str, ...] = ()
     network: bool = False  # whether a command may reach more than the clone
     journal: Place = Place()  # noqa: RUF009  frozen
 
@@ -136,6 +155,7 @@ class ActionSettings:
     pull_request: int | None = None
     output_path: str | None = None
     summary_path: str | None = None
+    given: Mapping[str, str] = field(default_factory=dict, repr=False)  # the inputs as they came
 
     def secrets(self) -> list[str]:
         """What no log may show, line by line, as the runner masks lines."""
@@ -155,8 +175,23 @@ def _passwords(url: str | None) -> list[str]:
     return [*dict.fromkeys(way for password in found if password for way in (password, unquote(password)))]
 
 
-def settings_from(inputs: Mapping[str, str]) -> Settings:
-    """Takes inputs by name (an empty one counts as absent) to Settings. Raises UsageError that names the input."""
+def configured(given: Mapping[str, str], content: bytes) -> Settings:
+    """The same inputs with what a team's file says. Raises UsageError with its line."""
+    from bot.rules import settable  # noqa: PLC0415  thirty modules that runs without the file do not pay for here
+
+    found = read_configuration(content, CONFIGURABLE, settable(), lambda key, value: _discard(settings_from({key: value})))
+    return settings_from(given, found)
+
+
+def _discard(_settings: Settings) -> None:
+    """That they could be made is all that was asked."""
+
+
+def settings_from(inputs: Mapping[str, str], configuration: Configuration = Configuration()) -> Settings:  # noqa: B008  frozen
+    """Takes inputs by name (an empty one counts as absent) to Settings; what is not given, or is the default, may come from the
+    team's configuration. Raises UsageError that names the input.
+    """
+    inputs = {**inputs, **{name: value for name, value in configuration.inputs.items() if _is_default(name, inputs.get(name))}}
     _refuse_what_is_no_text(inputs)
     given = {name: value.strip() for name, value in inputs.items() if value and value.strip()}
     if layout := given.get("layout"):
@@ -183,7 +218,13 @@ def settings_from(inputs: Mapping[str, str]) -> Settings:
         extensions=tuple(re.split(r"[\s,]+", given["extensions"])) if "extensions" in given else (),
         force=_one_of(given, "rerun", ("", "force")) == "force",
         journal=_journal(given),
+        severities=configuration.severities,
+        ignored_paths=configuration.ignored_paths,
     )
+
+
+def _is_default(name: str, value: str | None) -> bool:
+    return not value or not value.strip() or value.strip() == _default(name)
 
 
 def _refuse_what_is_no_text(inputs: Mapping[str, str]) -> None:
@@ -325,6 +366,7 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
         pull_request=int(number) if number else None,
         output_path=environment.get("GITHUB_OUTPUT"),
         summary_path=environment.get("GITHUB_STEP_SUMMARY"),
+        given=inputs,
     )
 
 

@@ -71,7 +71,8 @@ class Clerk:
         table = named(migration.layout).history if migration.path in self.paths else None
         with suppress(psycopg.Error):  # what the migration has done to the session may keep us from it
             if table and (found := history_table.find(connection, table)):
-                history_table.write(connection, found, table, migration, ms, self.guard)
+                for one in migration.each:
+                    history_table.write(connection, found, table, one, ms, self.guard)
                 connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
 
 

@@ -65,7 +65,8 @@ def _result(finding: Finding, places: dict[str, int], *, in_file: bool) -> dict[
         result["ruleIndex"] = places[finding.rule]
     if in_file:
         region = {"region": {"startLine": finding.line}} if finding.line else {}
-        result["locations"] = [{"physicalLocation": {"artifactLocation": {"uri": quote(finding.path.encode(errors="surrogateescape"))}, **region}}]
+        uri = quote(finding.path.encode(errors="surrogateescape"))
+        result["locations"] = [{"physicalLocation": {"artifactLocation": {"uri": uri}, **region}}]
     else:
         result["locations"] = [{"logicalLocations": [{"fullyQualifiedName": visible(finding.path)}]}]
     if finding.allowed_reason is not None:

@@ -95,14 +95,18 @@ class HistoryTable:
         """What the rows say."""
         return self.read(rows) if self.read else recorded_of(row[self.version_column] for row in rows)
 
-    def has(self, recorded: Recorded, version: str) -> bool:
-        """Whether the tool takes a version for done."""
-        if version in recorded.versions:
-            return True
-        if recorded.up_to is None or self.place is None:
-            return False
-        own, newest = self.place(version), self.place(recorded.up_to)
-        return own is not None and newest is not None and bool(own <= newest)
+    def done(self, recorded: Recorded) -> Callable[[str], bool]:
+        """Whether the tool takes a version for done. Thousands of versions are asked of thousands."""
+        versions, place = frozenset(recorded.versions), self.place
+        newest = place(recorded.up_to) if place and recorded.up_to is not None else None
+
+        def has(version: str) -> bool:
+            if version in versions or place is None or newest is None:
+                return version in versions
+            own = place(version)
+            return own is not None and bool(own <= newest)
+
+        return has
 
 
 def recorded_of(versions: Iterable[str | None], **more: Any) -> Recorded:

@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from bot.layouts.base import HistoryTable, Layout, Name, Part, Row, as_number, implicit, number, recorded_of
 from bot.model import Recorded
 
-_FILE = re.compile(r"(?P<version>[0-9]{1,255})_(?P<title>.*)\.(?P<part>up|down)\.sql", re.DOTALL)
+_FILE = re.compile(r"(?P<version>[0-9]{1,255})_(?P<title>.*)\.(?P<part>up|down)\.(?i:sql)", re.DOTALL)
 
 
 def _parse(path: PurePosixPath) -> Name | None:

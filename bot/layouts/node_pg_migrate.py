@@ -1,8 +1,9 @@
 """node-pg-migrate's SQL files: `{stamp}_{name}.sql`, `-- Up Migration` and `-- Down Migration` in one file.
 
 All pending files run in one transaction, as its option single-transaction is on unless it is turned off (src/runner.ts), in the
-order of the number before the first `_`: 17 digits are a date in UTC, whose milliseconds since 1970 are the number; what is no
-number comes first (src/migration.ts). A file without marks is an up part as a whole (src/sqlMigration.ts).
+order of the number that the name begins with: 17 digits are a date in UTC, whose milliseconds since 1970 are the number; what
+begins with none comes first, and is refused since version 9 (src/utils/fileNameUtils.ts; before that version `1-x.sql` began with
+none). A file without marks is an up part as a whole (src/sqlMigration.ts).
 """
 
 from __future__ import annotations
@@ -27,12 +28,11 @@ def _parse(path: PurePosixPath) -> Name | None:
         return Name(path.stem, (_stamp(prefix), path.stem), Part.CODE)
     if path.suffix != ".sql" or path.name.startswith(".") or is_expectation(path):
         return None
-    return Name(path.stem, (_stamp(prefix), path.stem))
+    found = _NUMBER.match(path.name)
+    return Name(path.stem, (_stamp(found[0]) if found else 0, path.stem))
 
 
 def _stamp(prefix: str) -> int:
-    if not _NUMBER.fullmatch(prefix):
-        return 0
     if len(prefix) == 17:
         try:
             moment = datetime.strptime(prefix[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)

@@ -33,6 +33,11 @@ WHERE l.pid = %(pid)s
   AND l.relation <= %(newest)s
   AND l.mode <> 'SIReadLock'
 """
+_EXCLUSIVE = """
+SELECT l.relation::bigint
+FROM pg_catalog.pg_locks AS l
+WHERE l.relation = ANY (%(oids)s) AND l.database = %(database)s AND l.granted AND l.mode = 'AccessExclusiveLock'
+"""
 _KINDS = {"p": "partitioned table", "m": "materialized view", "v": "view", "f": "foreign table", "S": "sequence"}
 _PATIENCE_S = 0.015  # a statement in a transaction that is over sooner is not looked at while it runs
 _SHORTEST_S, _LONGEST_S = 0.005, 0.1
@@ -69,6 +74,13 @@ class LockReader:
     def read(self) -> set[tuple[int, str]]:
         """The locks held at this moment: relation and mode. Raises psycopg.Error."""
         return set(self._observer.execute(_LOCKS, self._which).fetchall())
+
+    def kept_from_us(self, oids: Iterable[int]) -> set[int]:
+        """Those of the relations that some session holds so that we would wait for it: another one of the same tool's."""
+        try:
+            return {row[0] for row in self._observer.execute(_EXCLUSIVE, {"oids": list(oids), **self._which}).fetchall()}
+        except psycopg.Error:
+            return set()
 
     def named(self, locks: Iterable[tuple[int, str]]) -> set[Taken]:
         """Those of them that are on relations which there were, with their names."""

@@ -104,7 +104,8 @@ class Tap:
         self.port: int = server.getsockname()[1]
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._sessions: tuple[Session, ...] = ()
+        self._sessions: set[Session] = set()
+        self._lock = threading.Lock()
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -123,7 +124,8 @@ class Tap:
 
     def pids(self) -> list[int]:
         """The server's processes for the sessions that are open."""
-        return [session.pid for session in self._sessions if session.pid]
+        with self._lock:
+            return [session.pid for session in self._sessions if session.pid]
 
     def is_idle(self) -> bool:
         """Whether no client is there any more."""
@@ -149,26 +151,31 @@ class Tap:
         try:
             with client, suppress(OSError, wire.ProtocolError):
                 client.settimeout(_PATIENCE_S)
-                server = self._enter(client)
-                if server is None:
+                entered = self._enter(client)
+                if entered is None:
                     return
+                server, database = entered
                 with server:
                     self._open.add(server)
-                    self.sessions += 1
-                    session = Session(client, server, self._listen)
-                    self._sessions = (*self._sessions, session)
+                    session = Session(client, server, database, self._listen)
+                    with self._lock:
+                        self.sessions += database == self._upstream.database
+                        self._sessions.add(session)
                     try:
                         session.run()
                     finally:
-                        self._sessions = tuple(one for one in self._sessions if one is not session)
+                        with self._lock:
+                            self._sessions.discard(session)
                         self._open.discard(server)
         except Exception as error:  # noqa: BLE001  raised by whoever opened the tap
             self.failure = self.failure or error
         finally:
             self._open.discard(client)
 
-    def _enter(self, client: socket.socket) -> socket.socket | None:
-        """Lets a client in who knows the password. A connection on which the server was greeted in its name."""
+    def _enter(self, client: socket.socket) -> tuple[socket.socket, str] | None:
+        """Lets a client in who knows the password. A connection on which the server was greeted in its name, and to which of its
+        databases.
+        """
         first = _first(client)
         if first is None:
             return None
@@ -191,7 +198,7 @@ class Tap:
         server.settimeout(_PATIENCE_S)
         wanted = {"database": self._upstream.database, **asked, "options": options}
         server.sendall(wire.startup({name: value for name, value in wanted.items() if value}))
-        return server
+        return server, wanted["database"]
 
 
 def _first(client: socket.socket) -> tuple[int, bytes] | None:
@@ -222,8 +229,10 @@ def _one(connection: socket.socket, buffer: bytearray) -> Message:
 class Session:
     """One client's session: passes messages on, and tells its listener."""
 
-    def __init__(self, client: socket.socket, server: socket.socket, listen: Callable[[Session], Listener]) -> None:
-        self._client, self._server = client, server
+    def __init__(
+        self, client: socket.socket, server: socket.socket, database: str, listen: Callable[[Session], Listener]
+    ) -> None:
+        self._client, self._server, self.database = client, server, database
         self._listen = listen
         self._listener: Listener | None = None
         self.pid = 0
@@ -281,8 +290,11 @@ class Session:
         return bool(more)
 
     def _flush(self) -> None:
-        """The server's last words."""
+        """The server's last words; it may have ended the session because of what was sent."""
         self._take_from_server()
+        if self._listener and self._exchange.error and self._exchange.sent:
+            self.status = TransactionStatus.UNKNOWN
+            self._listener.end(self._exchange)
         self._client.settimeout(1.0)
         with suppress(OSError):
             self._client.sendall(self._to_client)
@@ -346,6 +358,9 @@ class Session:
                     self._gives_rows = False
                 case b"T" | b"D":
                     self._gives_rows = True
+                case b"I" | b"s":  # an empty text, or a cursor of which not all was fetched
+                    self._exchange.tags.append("")
+                    self._exchange.gave_rows.append(True)
                 case b"E":
                     self._exchange.error = wire.fields(message.body)
                 case b"N" if self._listener:
@@ -358,6 +373,7 @@ class Session:
 
     def _ready(self, status: TransactionStatus) -> None:
         self.status, self._busy, self._copying = status, False, False
+        self._gives_rows = False  # a description of something that was prepared, and not done
         if self._listener is None:
             self._listener = self._listen(self)
         exchange, self._exchange = self._exchange, Exchange()

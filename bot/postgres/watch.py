@@ -219,6 +219,8 @@ class Watch:
             self._add_sampled(lock, first_ms, min(last_ms, now_ms))
         worked_on = {lock.oid for lock in seen if works_on(lock.mode) and lock.oid in self._files.tables}
         worked_on |= self._files.meant_by(self._sql)  # it may have been over before anybody looked
+        if worked_on and self._locks:
+            worked_on -= self._locks.kept_from_us(worked_on)
         looked = look(Direct(self._observer), worked_on) if worked_on else None
         locks = tuple(HeldLock(lock.relation, lock.mode) for lock in sorted(seen))
         return self._facts(locks, looked, tag, asks_timeout=False)

@@ -30,7 +30,12 @@ BAD_DIRECTIVE = "bad-directive"
 
 _WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTICE: 2}
 
-__all__ = ["BAD_DIRECTIVE", "HISTORY_CHANGED", "RULES", "Policy", "Rule", "judge"]
+__all__ = ["BAD_DIRECTIVE", "HISTORY_CHANGED", "RULES", "Policy", "Rule", "judge", "settable"]
+
+
+def settable() -> dict[str, bool]:
+    """All ids of findings, and whether these may be made less than an error: not what says that a migration can't be run."""
+    return {rule.id: rule.allowable for rule in RULES} | {HISTORY_CHANGED: True, BAD_DIRECTIVE: True}
 
 
 def judge(
@@ -41,6 +46,7 @@ def judge(
     for migration in migrations:
         findings = _accepted(findings, migration)
     findings += [Finding(HISTORY_CHANGED, p.severity, f"{name(p.path)} {p.message}", p.path) for p in problems]
+    findings = [replace(f, severity=to) for f in findings if (to := policy.severities.get(f.rule, f.severity))]
     decides = {rule.id for rule in RULES if not rule.allowable}
     return tuple(sorted(findings, key=lambda f: (f.allowed_reason is not None, _WEIGHT[f.severity], f.rule not in decides)))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from bot.model import Finding, Rehearsal, Severity
 from bot.production import Production
@@ -19,6 +19,7 @@ class Policy:
     reads_blocked_ms: float = 500.0
     writes_blocked_ms: float = 1000.0
     key_used: float = 0.8
+    severities: Mapping[str, Severity | None] = field(default_factory=dict)  # by rule, as a team has set them; None: off
     production: Production = Production()  # noqa: RUF009  frozen
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bot.layouts import COMMAND
 from bot.model import Finding, Rehearsal, Severity
 from bot.rules.base import Policy, Rule
 
 
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
     for statement in rehearsal.statements:
+        if statement.locks is None and statement.error is None and rehearsal.layout == COMMAND.name:
+            message = "It ran outside a transaction and was over before its locks could be looked at: it may keep others waiting"
+            yield RULE.found(rehearsal, message, line=statement.line, severity=Severity.NOTICE)
+            return
         if statement.locks is None and statement.error is None:
             message = "What this and later statements lock could not be seen: they may keep others waiting"
             yield RULE.found(rehearsal, message, line=statement.line)
@@ -26,6 +31,9 @@ RULE = Rule(
         "other people's sessions, or stops everybody who connects."
     ),
     instead="Don't end other sessions, and don't lock the catalog, in a migration.",
-    evidence="Told at the first statement after which the locks of the migration's session could not be read.",
+    evidence=(
+        "Told at the first statement after which the locks of the migration's session could not be read. A notice where a "
+        "command's statement ran outside a transaction and was over at once."
+    ),
     check=_check,
 )

@@ -76,6 +76,31 @@ def test_what_a_migration_includes_comes_from_its_commit_and_values_from_the_wor
     assert "lib/a.sql:2: the placeholder :name has no value." in said
 
 
+@pytest.mark.parametrize(("at", "expected"), [("pull request", 0), ("base", 1)])
+def test_a_teams_file_is_read_from_the_base_branch(action: Action, at: str, expected: int) -> None:
+    """What a pull request makes of it holds when it is merged."""
+    text = 'max-reads-blocked-ms = 1\n[severity]\nreads-blocked = "error"\n'
+    slow = {"db/migrations/1_x.sql": "LOCK TABLE orders;\nSELECT pg_sleep(0.05);\n"}
+    if at == "base":
+        action.base = action.repo.commit({**BASE_FILES, ".migration-rehearsal.toml": text})
+        action.repo.set_branch("main", action.base)
+
+    status, log = action.run_pull(action.open_pull({**slow, ".migration-rehearsal.toml": text if at != "base" else ""}))
+
+    assert status == expected
+    assert ("title=reads-blocked" in log) is (expected == 1)
+
+
+def test_a_mistake_in_the_teams_file_is_told_with_its_line(action: Action) -> None:
+    action.base = action.repo.commit({**BASE_FILES, ".migration-rehearsal.toml": "\nlarge-table-row = 5\n"})
+    action.repo.set_branch("main", action.base)
+
+    status, log = action.run_pull(action.open_pull(GOOD))
+
+    assert status == 2
+    assert ".migration-rehearsal.toml:2: `large-table-row` is no setting. → Did you mean `large-table-rows`?" in log
+
+
 def test_when_the_migrations_are_gone_the_comment_says_so(action: Action) -> None:
     action.run_pull(action.open_pull(BAD))
 
@@ -684,8 +709,11 @@ def test_whatever_becomes_of_the_check_run_the_rest_is_there(action: Action) -> 
     assert action.status(pull.head_sha)[1] == "failure"
 
 
-def test_a_re_run_of_the_check_run_rehearses_anew(action: Action, journal_url: str) -> None:
-    pull = action.open_pull(GOOD)
+@pytest.mark.parametrize("beside", [{}, {".migration-rehearsal.toml": "large-table-rows = 5\n"}], ids=["", "with a team's file"])
+def test_a_re_run_of_the_check_run_rehearses_anew(action: Action, journal_url: str, beside: dict[str, str]) -> None:
+    action.base = action.repo.commit(BASE_FILES | beside, parent=action.base)
+    action.repo.set_branch("main", action.base)
+    pull = action.open_pull(GOOD | beside)
     action.run_pull(pull, journal_url=journal_url, **BY_CHECK_RUN)
     event = action.github.check_run_event(action.repo, action.check(pull.head_sha))
 

@@ -482,3 +482,42 @@ def test_a_table_that_a_migration_names_is_there_without_a_dump_too() -> None:
     report = rehearse_plan(plan, Settings(postgres_bin=POSTGRES_BIN, way_back=False), Progress(quiet=True))
 
     assert [(m.outcome, [e.passed for e in m.expectations]) for m in report.migrations] == [(Outcome.APPLIED, [True])]
+
+
+# layout -> its table in production, where the first of two new files was run already
+RUN_IN_PART = {
+    "node-pg-migrate": "CREATE TABLE pgmigrations (id serial PRIMARY KEY, name varchar(255) NOT NULL, run_on timestamp NOT NULL);"
+    "INSERT INTO pgmigrations (name, run_on) VALUES ('1_a', now()), ('2_b', now());",
+    "drizzle": "CREATE SCHEMA drizzle; CREATE TABLE drizzle.__drizzle_migrations (id serial PRIMARY KEY, hash text NOT NULL,"
+    " created_at bigint); INSERT INTO drizzle.__drizzle_migrations (hash, created_at) VALUES ('x', 100), ('y', 200);",
+}
+TAGS = '{"entries": [{"tag": "1_a", "when": 100}, {"tag": "2_b", "when": 200}, {"tag": "3_c", "when": 300}]}'
+
+
+@pytest.mark.parametrize("layout", RUN_IN_PART)
+def test_of_files_in_one_transaction_only_those_are_rehearsed_that_production_has_not_run(
+    production: Rehearsals, layout: str
+) -> None:
+    dump = production.dump(A + B + RUN_IN_PART[layout])
+    base = {"m/1_a.sql": A, "m/meta/_journal.json": TAGS}
+
+    report = production.of(dump, base, {"m/2_b.sql": B, "m/3_c.sql": f"-- of c\n{C}"}, layout=layout)
+
+    assert [(m.path, m.files, m.outcome) for m in report.migrations] == [("m/3_c.sql", (), Outcome.APPLIED)]
+    assert [(s.path, s.line) for s in report.migrations[0].statements] == [(None, 2)]
+    assert [note for note in report.notes if "that the branch has not" in note] == []
+    assert "`m/2_b.sql` was run already" in [message.partition(",")[0] for _severity, message in about_history(report)]
+
+
+def test_of_files_in_one_transaction_each_is_recorded(production: Rehearsals) -> None:
+    table = RUN_IN_PART["node-pg-migrate"].replace(", ('2_b', now())", "")
+    knows = expect("SELECT array_agg(name::text ORDER BY id) = '{1_a,2_b,3_c}' FROM pgmigrations") + "CREATE TABLE d ();"
+
+    report = production.of(
+        production.dump(A + table),
+        {"m/1_a.sql": A},
+        {"m/2_b.sql": B, "m/3_c.sql": C, "n/4_d.sql": knows},
+        layout="node-pg-migrate",
+    )
+
+    assert [e.passed for m in report.migrations for e in m.expectations] == [True]

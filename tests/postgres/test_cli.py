@@ -9,7 +9,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import jsonschema
 import pytest
@@ -94,6 +94,25 @@ def test_failing_sql_is_not_handed_on_whatever_fails_the_check(run: Callable[...
     assert (done.status, done.out) == (0, "")
 
 
+def test_a_teams_file_sets_severities_and_limits_and_paths_to_leave_alone(run: Callable[..., Run], tmp_path: Path) -> None:
+    Path("slow.sql").write_text("LOCK TABLE orders;\nSELECT pg_sleep(0.05);\n")
+    file = Path(".migration-rehearsal.toml")
+    found = {}
+    for said in ("", "max-reads-blocked-ms = 1", 'max-reads-blocked-ms = 1\n[severity]\nreads-blocked = "off"'):
+        file.write_text(said)
+        report = json.loads(run("rehearse", "slow.sql", "--seed", "seed.sql", "--format", "json").out)
+        found[said] = [f["rule"] for f in report["findings"] if f["rule"] == "reads-blocked"]
+    file.write_text("max-reads-blocked-ms = 'x'")
+    wrong = run("rehearse", "slow.sql", "--seed", "seed.sql")
+    file.write_text("")
+    Path("other.toml").write_text("max-reads-blocked-ms = 1")
+    other = run("rehearse", "slow.sql", "--seed", "seed.sql", "--config", "other.toml", "--max-reads-blocked-ms", "900")
+
+    assert [len(rules) for rules in found.values()] == [0, 1, 0]
+    assert wrong.status == 2 and ".migration-rehearsal.toml:1: `max-reads-blocked-ms` is not understood" in wrong.err
+    assert "reads-blocked" not in other.out  # an option wins
+
+
 def test_links_and_folders_named_like_migrations_are_left_alone(run: Callable[..., Run], tmp_path: Path) -> None:
     git("init", "-b", "main")
     git("commit", "--allow-empty", "-m", "base")
@@ -107,6 +126,21 @@ def test_links_and_folders_named_like_migrations_are_left_alone(run: Callable[..
     done = run("list", "--format", "json", "--base", "main")
 
     assert [m["path"] for m in json.loads(done.out)["migrations"]] == ["migrations/1_good.sql"]
+
+
+def test_a_file_by_whatever_path_stands_on_the_earlier_ones_of_its_base(run: Callable[..., Run], tmp_path: Path) -> None:
+    git("init", "-b", "main")
+    Path("m").mkdir()
+    Path("m/1_a.sql").write_text("SELECT 1;")
+    git("add", "m")
+    git("commit", "-m", "base")
+    Path("m/2_b.sql").write_text("SELECT 2;")
+
+    for path in ("m/2_b.sql", "./m/2_b.sql", "m//2_b.sql", "m/../m/2_b.sql", str(tmp_path / "m/2_b.sql")):
+        for base in ((), ("--base", "main")):
+            plan = json.loads(run("list", path, "m/2_b.sql", *base, "--format", "json").out)
+            assert [PurePosixPath(m["path"]).name for m in plan["base"]] == ["1_a.sql"]
+            assert {m["version"] for m in plan["migrations"]} == {"2"}
 
 
 def test_reports_are_written_as_their_ending_says(run: Callable[..., Run], tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from bot.clones.embedded import EmbeddedProvider
 from bot.errors import UsageError
 from bot.layouts import COMMAND
 from bot.model import Migration, Outcome, Rehearsal, Transaction
+from bot.postgres.sampling import LockReader, relations_now
+from bot.rules import Policy, judge
 from bot.settings import Settings
 from tests.fix_cli import Run
 from tests.fix_postgres import Stage
@@ -247,6 +249,125 @@ def test_an_error_that_the_tool_mends_is_none(tool: Callable[..., Rehearsal]) ->
     assert [c.name for c in seen.columns] == ["c"]
 
 
+def test_an_error_that_was_mended_is_not_why_a_tool_fails(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool("""
+        execute('ALTER TABLE t ADD c int')
+        try:
+            with connection.transaction():
+                execute('DROP TABLE nobody')
+        except psycopg.errors.UndefinedTable:
+            execute('ALTER TABLE t ADD d int')
+        sys.exit('of its own')""")
+
+    assert seen.error is not None and "exit status 1, and no statement failed" in seen.error.message
+
+
+def test_that_a_transaction_is_aborted_is_no_reason(tool: Callable[..., Rehearsal]) -> None:
+    """Many tools send something after what failed, an unlocking for instance."""
+    seen = tool("""
+        try:
+            execute('DROP TABLE nobody')
+        finally:
+            execute('UPDATE t SET a = 1')""")
+
+    assert seen.error is not None and (seen.error.sqlstate, seen.error.line) == ("42P01", 2)
+
+
+def test_of_what_was_sent_at_once_the_one_that_failed_is_named(tool: Callable[..., Rehearsal]) -> None:
+    """What was sent after it was not done, and is not told."""
+    seen = tool("""
+        with connection.pipeline():
+            execute('UPDATE t SET a = 1'); execute('DROP TABLE nobody'); execute('DROP TABLE parent')""")
+
+    told = [(s.sql, s.line, s.error is not None) for s in seen.statements]
+    assert told[1:] == [("UPDATE t SET a = $1", 2, False), ("DROP TABLE nobody", 3, True)]
+    assert seen.error is not None and (seen.error.sqlstate, seen.error.line) == ("42P01", 3)
+
+
+def test_a_statement_that_ends_its_session_has_failed(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool("execute('DO $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); END $$')", autocommit=True)
+
+    assert seen.error is not None and (seen.error.sqlstate, seen.error.line) == ("57P01", 1)
+
+
+def test_rows_that_break_a_constraint_at_the_end_of_a_transaction_are_counted(tool: Callable[..., Rehearsal]) -> None:
+    """A deferred one; also in a transaction that went back to a savepoint before."""
+    seen = tool("""
+        execute('''ALTER TABLE t ADD CONSTRAINT known FOREIGN KEY (parent) REFERENCES parent
+                   DEFERRABLE INITIALLY DEFERRED NOT VALID''')
+        try:
+            with connection.transaction():
+                execute('DROP TABLE nobody')
+        except psycopg.errors.UndefinedTable:
+            execute('UPDATE t SET parent = NULL WHERE parent NOT BETWEEN 1 AND 50')
+        execute('UPDATE t SET parent = 99 WHERE id <= 7')
+        connection.commit()""")
+
+    assert seen.error is not None and seen.error.sqlstate == "23503"
+    assert [(c.name, c.refused, c.violations, c.rows) for c in seen.constraints] == [("known", True, 7, 1000)]
+
+
+def test_many_times_the_same_is_one_statement_however_it_is_sent(tool: Callable[..., Rehearsal]) -> None:
+    """At once, one after the other, and by two sessions in turn."""
+    seen = tool(
+        """
+        connection.cursor().executemany('INSERT INTO parent VALUES (%s)', [(n,) for n in range(1000, 1500)])
+        with psycopg.connect(os.environ['DATABASE_URL'], autocommit=True) as other:
+            for n in range(20):
+                execute('UPDATE parent SET id = id WHERE id = %s', (n + 1,))
+                other.execute('UPDATE t SET a = 1 WHERE id IN (%s, %s)', (n + 1, n + 101))""",
+        autocommit=True,
+    )
+
+    told = {s.sql: (s.line, s.rows_affected) for s in seen.statements if s.rows_affected is not None}
+    assert list(told.values()) == [(1, 500), (2, 20), (3, 40)]
+    assert len(seen.statements) == 3
+
+
+def test_many_sessions_at_once_have_one_clock_that_never_goes_back(tool: Callable[..., Rehearsal]) -> None:
+    """Each is looked at while others work; what each did is told once."""
+    seen = tool("""
+        import threading
+        def work(number):
+            with psycopg.connect(os.environ['DATABASE_URL']) as own:
+                for n in range(20):
+                    own.execute('UPDATE t SET a = %s WHERE id = %s', (n, number))
+                    own.execute('INSERT INTO parent VALUES (%s)', (1000 * number + n,))
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 9)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()""")
+
+    assert [s.line for s in seen.statements] == list(range(1, len(seen.statements) + 1))
+    assert sum(s.rows_affected or 0 for s in seen.statements) == 2 * 8 * 20
+    assert [s for s in seen.statements if s.duration_ms < 0] == [] == [lock for lock in seen.locks if lock.held_ms < 0]
+
+
+def test_what_was_only_described_hides_no_rows(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool("""
+        execute('SELECT 1')
+        connection.pgconn.prepare(b'', b'SELECT * FROM t')
+        connection.pgconn.describe_prepared(b'')
+        with connection.cursor().copy('COPY parent FROM STDIN') as copy:
+            copy.write_row((1000,))
+        connection.commit()""")
+
+    assert [s.rows_affected for s in seen.statements if s.sql.startswith("COPY")] == [1]
+
+
+def test_a_statement_that_sounds_like_a_librarys_is_told(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool(
+        """
+        execute('CREATE FUNCTION next_version() RETURNS int LANGUAGE sql AS $$ SELECT 2 $$')
+        execute('SELECT version()'); execute('SELECT next_version()'); execute("SELECT pg_catalog.setval('s', 7)")""",
+        autocommit=True,
+        seed=SEED + "CREATE SEQUENCE s;",
+    )
+
+    assert [s.sql.split("(")[0] for s in seen.statements] == [
+        *("CREATE FUNCTION next_version", "SELECT next_version", "SELECT pg_catalog.setval")
+    ]
+
+
 def test_a_tool_that_fails_though_no_statement_did(tool: Callable[..., Rehearsal]) -> None:
     seen = tool("execute('ALTER TABLE t ADD c int'); connection.commit(); print('of row 7'); sys.exit(3)")
 
@@ -266,6 +387,59 @@ def test_a_tool_is_ended_when_its_time_is_over(tool: Callable[..., Rehearsal]) -
 
     assert seen.error is not None and seen.error.message == "stopped: it took longer than 2 s, the limit set for it"
     assert subprocess.run(["pgrep", "-f", "sleep 4711"], check=False, capture_output=True).stdout == b""
+
+
+def test_a_statement_that_failed_and_was_passed_over_is_no_passed_check(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool(
+        """
+        for statement in ('ALTER TABLE t ALTER a SET NOT NULL', 'ALTER TABLE t ADD c int', 'SELECT * FROM nobody'):
+            try: execute(statement)
+            except psycopg.Error: pass""",
+        autocommit=True,
+    )
+
+    findings = judge([seen], (), (), Policy())
+
+    assert seen.outcome is Outcome.APPLIED
+    assert [(f.line, str(f.severity)) for f in findings if f.rule == "statement-fails"] == [(1, "warning")]
+
+
+def test_a_command_that_does_nothing_is_said_to(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool("execute('SELECT 1')")
+
+    (finding,) = judge([seen], (), (), Policy())
+
+    assert (finding.rule, str(finding.severity)) == ("empty-migration", "notice")
+
+
+def test_what_was_over_before_anybody_looked_is_not_said_to_keep_nobody_waiting(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool("execute('ALTER TABLE t ADD c int')", autocommit=True)
+
+    (statement,) = seen.statements
+    assert statement.locks is None or [lock.mode for lock in statement.locks] == ["AccessExclusiveLock"]
+
+
+def test_what_another_session_holds_is_not_waited_for(stage: Stage) -> None:
+    """To ask for a table's size is to wait for whoever holds it alone: another session of the same tool."""
+    provider = EmbeddedProvider(stage.server, stage._seed(SEED))
+    with provider.clone() as clone, provider.observe(clone) as observer, provider.connect(clone) as holder:
+        reader = LockReader(observer, 0)
+        oids = {name: oid for oid, name in relations_now(observer).names.items()}
+        with holder.transaction():
+            holder.execute("LOCK TABLE t; LOCK TABLE parent IN SHARE MODE")
+            kept = reader.kept_from_us(oids.values())
+
+        assert kept == {oids["public.t"]}
+        assert reader.kept_from_us(oids.values()) == set()
+
+
+def test_other_databases_are_not_this_one(tool: Callable[..., Rehearsal]) -> None:
+    seen = tool("""
+        with psycopg.connect(os.environ['DATABASE_URL'], dbname='postgres') as other:
+            other.execute('SELECT 1')
+        execute('ALTER TABLE t ADD c int'); connection.commit()""")
+
+    assert [s.sql for s in seen.statements] == ["BEGIN", "ALTER TABLE t ADD c int", "COMMIT"]
 
 
 NEVER_CAME = {
@@ -333,6 +507,30 @@ def test_nothing_is_left_of_a_command(tool: Callable[..., Rehearsal], stage: Sta
     with stage.server.connect("postgres") as admin:
         databases = admin.execute("SELECT count(*) FROM pg_database WHERE datname ~ '^rehearsal_'").fetchone()
     assert databases == (0,) and time.monotonic() > began
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what has left its group is found by Linux's means")
+@pytest.mark.parametrize("settings", [Settings(), Settings(time_limit_s=2.0)], ids=["that ends", "that is ended"])
+def test_nothing_is_left_of_a_daemon(tool: Callable[..., Rehearsal], settings: Settings, tmp_path: Path) -> None:
+    """It has a session of its own, and its parent has gone; and it does not listen to those who ask it to end."""
+    tool(
+        f"""
+        import subprocess, time
+        subprocess.run(['setsid', 'sh', '-c', 'trap "" TERM; setsid sleep 4714 & echo $! $$ > daemons'], check=True)
+        execute('SELECT pg_sleep(4714 * {int(settings.time_limit_s < 60)})')""",
+        settings=settings,
+    )
+
+    daemons = [int(pid) for pid in (tmp_path / "daemons").read_text().split()]
+    assert len(daemons) == 2 and [pid for pid in daemons if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_a_command_finds_signals_as_they_are(stage: Stage, tmp_path: Path) -> None:
+    """Python ignores SIGPIPE, and so would whom it starts: `yes | head` then complains."""
+    with pytest.raises(UsageError, match="did not connect"):
+        stage.rehearse_migrations(SEED, (Migration("tool", "", COMMAND.name, f"yes 2> {tmp_path}/said | head -1"),))
+
+    assert (tmp_path / "said").read_text() == ""
 
 
 def test_nothing_is_left_of_a_command_whose_rehearsal_is_killed(run: Callable[..., Run]) -> None:
@@ -466,3 +664,53 @@ def test_wrong_use_is_explained(run: Callable[..., Run], arguments: tuple[str, .
     done = run("rehearse", *arguments)
 
     assert (done.status, done.out) == (2, "") and said in done.err
+
+
+# ── The base branch's files ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def commit_all(message: str) -> None:
+    git("add", ".")
+    git("commit", "-qm", message)
+
+
+def test_the_base_has_every_file_of_its_commit(run: Callable[..., Run]) -> None:
+    """Also one that no archive of it has, and links to wherever they lead."""
+    Path("tool.py").write_text(TOOL.format(autocommit=True, body="for name in sys.argv[1:]: execute(open(name).read())"))
+    Path("base.txt").write_text("CREATE TABLE IF NOT EXISTS base ()")
+    Path("absolute").symlink_to("/nowhere/at/all")
+    Path("outwards").symlink_to("../../../nowhere")
+    Path(".gitattributes").write_text("base.txt export-ignore\n")
+    git("init", "-q", "-b", "main")
+    commit_all("base")
+    tool = f"{sys.executable} tool.py base.txt"
+
+    done = run("rehearse", "--command", tool, "--format", "json")
+
+    assert done.status == 0, done.err
+    assert f"First `{tool}` ran on the base branch's files: 1 statement" in " ".join(json.loads(done.out)["notes"])
+
+
+def test_the_same_command_elsewhere_is_another_question(
+    run: Callable[..., Run], journal_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In another folder of the same files, and on another base."""
+    top = Path.cwd()
+    git("init", "-q", "-b", "main")
+    for service in ("orders", "customers"):
+        (top / service).mkdir()
+        (top / service / "tool.py").write_text(TOOL.format(autocommit=True, body=f"execute('CREATE TABLE {service} ()')"))
+    commit_all("one")
+    git("tag", "base")
+    Path("more").touch()
+    commit_all("two")
+
+    def is_replayed(service: str) -> bool:
+        monkeypatch.chdir(top / service)
+        where = ("--base", "base", "--journal", journal_url, "--format", "json")
+        done = run("rehearse", "--command", f"{sys.executable} tool.py", "--base-command", "none", *where)
+        return bool(json.loads(done.out)["run"]["replayed"])
+
+    assert [is_replayed("orders"), is_replayed("orders"), is_replayed("customers")] == [False, True, False]
+    git("tag", "-f", "base", "main")
+    assert is_replayed("orders") is False

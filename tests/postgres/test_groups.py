@@ -151,3 +151,24 @@ def test_an_earlier_file_that_fails_in_what_it_includes_is_named(run: Callable[.
     Path("db/2_b.sql").write_text("SELECT 2;\n")
 
     assert "db/lib/b.sql:2 fails, which the rest stands on" in run("rehearse", "db/2_b.sql", "--quiet").err
+
+
+def test_of_a_group_that_production_has_in_part_the_rest_is_printed_and_replayed(
+    run: Callable[..., Run], journal_url: str
+) -> None:
+    Path("m").mkdir()
+    for number in (1, 2, 3):
+        Path(f"m/{number}_a.sql").write_text(f"CREATE TABLE t{number} (id int)")
+    Path("seed.sql").write_text(
+        "CREATE TABLE t1 (id int);\nCREATE TABLE pgmigrations (id serial, name text, run_on timestamp);\n"
+        "INSERT INTO pgmigrations (name) VALUES ('1_a');\n"
+    )
+    command = ("rehearse", "m", "--layout", "node-pg-migrate", "--seed", "seed.sql", "--quiet")
+
+    printed = run(*command, "--print-sql").out
+    first, again = (json.loads(run(*command, "--journal", journal_url, "--format", "json").out) for _time in range(2))
+
+    assert printed == "-- m/2_a.sql, m/3_a.sql\nCREATE TABLE t2 (id int)\n;\nCREATE TABLE t3 (id int)\n"
+    assert [m["files"] for m in first["migrations"]] == [["m/2_a.sql", "m/3_a.sql"]]
+    assert (again["migrations"], again["findings"]) == (first["migrations"], first["findings"])
+    assert (first["run"]["replayed"], again["run"]["replayed"]) == (False, True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from pathlib import PurePosixPath
 from random import Random
 
@@ -10,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.discovery import decode, plan_changes, plan_files, with_same_version
+from bot.discovery import Known, decode, plan_changes, plan_files, with_same_version
 from bot.errors import MigrationFileError
-from bot.layouts import LAYOUTS, Layout, named
+from bot.layouts import LAYOUTS, Layout, detect, named
 from bot.model import FileChange, FileStatus, Plan, Severity
 from bot.sources import place
 from bot.sql import split
@@ -862,3 +863,106 @@ def test_a_version_that_another_pull_request_brings(path: str, found: bool) -> N
 
     assert [p.path for p in with_same_version(mine, [(7, added)])] == ["m/5_mine.up.sql"] * found
     assert list(with_same_version(mine, [(7, changed)])) == []
+
+
+# folders of a layout that holds one migration in each -> how a migration is called
+ONE_EACH = ("p/{}_x/migration.sql", "migrations/2024-01-01-{:06}_x/up.sql", "h/1706702400{:03}_x/up.sql")
+
+
+@pytest.mark.parametrize("path", ONE_EACH)
+def test_thousands_of_folders_beside_each_other_are_looked_at_once(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    looked: list[str] = []
+
+    def counting(files: Iterable[tuple[str, str]], there: Set[str]) -> object:
+        files = list(files)
+        looked.extend(path for path, _text in files)
+        return detect(files, there)
+
+    monkeypatch.setattr("bot.discovery.detect", counting)
+
+    found = plan([FileChange(path.format(n), A) for n in range(50, 100)], [path.format(n) for n in range(50)])
+
+    assert (len(found.migrations), len(found.base)) == (50, 50)
+    assert len(looked) <= 200
+
+
+def test_what_a_tool_keeps_is_asked_of_each_file_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    counting = replace(named("sqlx"), kept=asked.append)
+    monkeypatch.setattr("bot.discovery.named", lambda _name: counting)
+
+    plan_files(["m/100_x.sql"], [f"m/{n}_x.sql" for n in range(101)], lambda _path: b"SELECT 1;", "sqlx")
+
+    assert len(asked) <= 10 * 100
+
+
+# what decides how a migration that stands is run, if a seed lacks it -> layout, its file, what changes, values before and after
+DECIDES_LATER: dict[str, tuple[str, str, Mapping[str, str], Mapping[str, str]]] = {
+    "its text": ("flyway", "m/V1__a.sql", {"m/V1__a.sql": "SELECT 2;"}, {}),
+    "settings beside it": ("flyway", "m/V1__a.sql", {"m/V1__a.sql.conf": "executeInTransaction=false"}, {}),
+    "a value that is put in": ("flyway", "m/V1__a.sql", {}, {"schema": "app"}),
+    "what it includes": ("sqitch", "deploy/a.sql", {"lib/a.sql": "SELECT 2;"}, {}),
+}
+
+
+@pytest.mark.parametrize("with_blobs", [True, False])
+@pytest.mark.parametrize("case", DECIDES_LATER)
+def test_what_decides_a_migration_that_stands_is_in_its_content(case: str, *, with_blobs: bool) -> None:
+    layout, path, changed, values = DECIDES_LATER[case]
+    files = {path: "SELECT 1;", "lib/a.sql": "SELECT 1;", "m/V1__a.sql.conf": "", "sqitch.plan": "a x\nb x\n"}
+    files["deploy/a.sql"] = "\\i lib/a.sql\n"
+    new = {"flyway": "m/V2__b.sql", "sqitch": "deploy/b.sql"}[layout]
+
+    def content(texts: Mapping[str, str], values: Mapping[str, str]) -> str:
+        read = lambda path: texts.get(path, "SELECT 3;").encode()  # noqa: E731
+        base = {path: f"blob of {text}" for path, text in texts.items()} if with_blobs else list(texts)
+        found = plan_changes([FileChange(new, A)], base, read, read, layout=layout, with_base=False, known=Known(values))
+        return found.standing[0].content
+
+    assert content(files, {}) == content(dict(files), {})
+    assert content(files, {}) != content({**files, **changed}, values)
+
+
+def test_files_that_git_knows_are_not_read_to_be_told_apart() -> None:
+    read = {"m/2_b.sql": b"SELECT 2;"}
+
+    found = plan_files(
+        ["m/2_b.sql"], ["m/1_a.sql"], read.__getitem__, "sqlx", with_base=False, known=Known(blobs={"m/1_a.sql": "blob"})
+    )
+
+    assert [one.content for one in found.standing] == ["blob"]
+
+
+# layout, how its file is called with a title -> whether the tool takes one with another title for another one
+TITLES = {
+    ("golang-migrate", "m/2_{}.up.sql"): False,
+    ("goose", "m/2_{}.sql"): False,
+    ("dbmate", "m/2_{}.sql"): False,
+    ("flyway", "m/V2__{}.sql"): False,
+    ("diesel", "m/20240102_{}/up.sql"): False,
+    ("prisma", "m/2_{}/migration.sql"): True,
+    ("node-pg-migrate", "m/2_{}.sql"): True,
+    ("plain", "m/2_{}.sql"): True,
+}
+
+
+@pytest.mark.parametrize(("layout", "path"), TITLES)
+def test_another_title_is_another_migration_to_some_tools(layout: str, path: str) -> None:
+    new, old = path.format("better"), path.format("bad")
+    later = path.replace("2", "3", 1).format("c")
+
+    found = plan([FileChange(new, R, old), FileChange(later, A)], [old], layout=layout)
+
+    runs_it = TITLES[layout, path]
+    assert [one for m in found.migrations for one in (m.files or (m.path,))] == [*([new] if runs_it else []), later]
+    assert [m.path for m in found.base] == ([] if runs_it else [old])
+    said = "run it again" if runs_it else "databases that ran it will not run this"
+    assert [p.message for p in found.problems if p.path == new and said in p.message]
+
+
+def test_a_file_whose_name_ends_in_large_letters_is_not_passed_over() -> None:
+    goose = plan([FileChange("m/2_b.SQL", A)], ["m/1_a.sql"], layout="goose")
+    golang = plan([FileChange("m/2_b.up.SQL", A)], ["m/1_a.up.sql"])
+
+    assert ([m.path for m in goose.migrations], [p.path for p in goose.problems]) == ([], ["m/2_b.SQL"])
+    assert [m.path for m in golang.migrations] == ["m/2_b.up.SQL"]

@@ -8,8 +8,10 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from bot.cli import _parser
+from bot.configuration import read_configuration
 from bot.layouts import LAYOUTS, Layout, Part
-from bot.rules import RULES, Rule
+from bot.rules import RULES, Rule, settable
+from bot.settings import CONFIGURABLE
 from docs.make_hostile import PAGE as HOSTILE
 from docs.make_hostile import page as hostile_page
 from docs.make_rules import INDEX, PAGES, index, page
@@ -78,6 +80,9 @@ def test_the_readme_tells_every_exit_status() -> None:
         "docs/sidecar.md",
         "docs/container.md",
         "docs/production-rows.md",
+        "docs/configuration.md",
+        "docs/command.md",
+        "docs/layouts.md",
         "docs/rules/README.md",
     ],
 )
@@ -135,3 +140,12 @@ def test_what_the_page_says_of_old_versions_is_what_findings_say() -> None:
 
     assert tools(never) == {layout.tool for layout in LAYOUTS if "never" in layout.late}
     assert tools(refuse) == {layout.tool for layout in LAYOUTS if "has that one refuses" in layout.late}
+
+
+def test_the_page_of_the_teams_file_names_every_key() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+
+    assert [key for row in rows for key in re.findall(r"`([a-z-]+)`", row.split("|")[1])] == [*CONFIGURABLE, "ignored-paths"]
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    assert read_configuration(example.encode(), CONFIGURABLE, settable()).severities["foreign-key-without-index"] is None

@@ -42,7 +42,7 @@ ORDER = {
     "sqitch": (["deploy/a.sql", "deploy/b.sql", "deploy/users/c.sql"], ["a.sql", "sqitch.plan", "deploy/a.txt"]),
     "node-pg-migrate": (
         # 17 digits are a date: the last one is of the year 2020, in milliseconds 1589352424505
-        ["notes.sql", "1_a.sql", "1589352424504_b.js", "20200513064704505_c.sql", "1589352424506_d.sql"],
+        ["notes.sql", "1_a.sql", "2-a.sql", "1589352424504_b.js", "20200513064704505_c.sql", "1589352424506_d.sql"],
         [".1_hidden.sql", "1_a.txt", "a.js"],
     ),
     "atlas": (["1.sql", "10_a.sql", "9_b.sql", "baseline.sql"], ["1_a.up.sql", "1_a.hcl"]),

@@ -163,8 +163,10 @@ def test_lines_are_those_of_their_files() -> None:
 
 def test_too_much_is_refused() -> None:
     lines = {"a.sql": "\\i b.sql\n" * 1200, "b.sql": ""}
-    with pytest.raises(MigrationFileError, match="goes too deep"):
+    with pytest.raises(MigrationFileError, match=r"a.sql:1000: \\i b.sql is one file too many"):
         expand("1.sql", "\\i a.sql", lines.get)
+    with pytest.raises(MigrationFileError, match=r"1.sql:1001: \\copy b.sql is one file too many"):
+        expand("1.sql", "\\copy t from b.sql\n" * 1200, lines.get)
     with pytest.raises(MigrationFileError, match="more than 32 MiB"):
         expand("1.sql", "\\i a.sql\n" * 40, {"a.sql": f"SELECT '{'x' * 2**20}';\n"}.get)
     with pytest.raises(MigrationFileError, match="more than 1048576 characters"):

@@ -32,6 +32,7 @@ DIFFERENT = [
     ({"plan": replace(PLAN, migrations=(replace(ONE, layout="goose"), TWO))}, True),
     ({"plan": replace(PLAN, migrations=(replace(ONE, expect="SELECT 1"), TWO))}, True),
     ({"plan": replace(PLAN, migrations=(replace(ONE, sources=(Source(1, "lib.sql", 1),)), TWO))}, True),  # where it points
+    ({"plan": replace(PLAN, migrations=(ONE, replace(TWO, members=(ONE, TWO))))}, True),
     ({"settings": replace(SETTINGS, placeholders={"a": "b"})}, False),  # in the texts, if a file uses it
     ({"plan": replace(PLAN, problems=(HistoryProblem("m/0.sql", "edited"),))}, True),
     ({"plan": replace(PLAN, base=())}, False),  # with a dump as seed the base's files are not run
@@ -53,6 +54,7 @@ DIFFERENT = [
     ({"settings": replace(SETTINGS, production=Production({"public.orders": 1}))}, True),
     ({"settings": replace(SETTINGS, show_row_data=True)}, True),
     ({"settings": replace(SETTINGS, seed="elsewhere/the-same.dump")}, False),
+    ({"settings": replace(SETTINGS, network=True)}, True),
     ({"settings": replace(SETTINGS, force=True)}, False),
     ({"pull": replace(PULL, head_sha="c" * 40)}, True),
     ({"pull": replace(PULL, base_sha="c" * 40)}, False),  # what of the base matters is in the plan
