@@ -17,6 +17,7 @@ from bot import report as rendering
 from bot.check_run import CheckRun, annotated, cancelled, check_run_of
 from bot.discovery import with_same_version
 from bot.errors import GitHubError, UsageError
+from bot.exports import for_file
 from bot.github_client import GitHub, Refused, Status
 from bot.journal.runs import Steps, Unjournaled
 from bot.journal.steps import Step
@@ -201,13 +202,11 @@ def _mark(run_id: str) -> str:
 
 
 def _to_files(report: Report, settings: ActionSettings) -> None:
-    target = Path(settings.workspace, settings.report)
-    if target.is_symlink():  # a checkout may hold one that leads anywhere
-        target.unlink()
-    if not target.resolve().is_relative_to(Path(settings.workspace).resolve()):
-        raise UsageError(f"The report {settings.report} would leave the workspace over a link.", advice="Choose another report.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(rendering.to_json(report, show_row_data=settings.settings.show_row_data), encoding="utf-8")
+    show_row_data = settings.settings.show_row_data
+    _write(settings, settings.report, rendering.to_json(report, show_row_data=show_row_data))
+    for target in settings.reports:
+        form, path = for_file(target, "json")
+        _write(settings, path, form.write(report, show_row_data))
     if settings.summary_path:
         with Path(settings.summary_path).open("a", encoding="utf-8") as summary:
             summary.write(rendering.summary(report))
@@ -218,6 +217,16 @@ def _to_files(report: Report, settings: ActionSettings) -> None:
                 # A delimiter that nobody can guess, as GitHub asks for: a value must not end its own entry.
                 edge = secrets.token_hex(16)
                 outputs.write(f"{name}<<{edge}\n{value}\n{edge}\n")
+
+
+def _write(settings: ActionSettings, path: str, text: str) -> None:
+    target = Path(settings.workspace, path)
+    if target.is_symlink():  # a checkout may hold one that leads anywhere
+        target.unlink()
+    if not target.resolve().is_relative_to(Path(settings.workspace).resolve()):
+        raise UsageError(f"The report {path} would leave the workspace over a link.", advice="Choose another report.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
 
 
 def _annotate(findings: Iterable[Finding], error: Sequence[str], out: TextIO) -> None:

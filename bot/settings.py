@@ -85,6 +85,11 @@ INPUTS = (
     ),
     Input("comment", "true", "Whether to comment on the pull request."),
     Input("report", "migration-rehearsal.json", "Where to write the JSON report, relative to the workspace."),
+    Input(
+        "reports",
+        "",
+        "More reports, one a line: of the format that the ending says (.sarif, .xml, .html, .md), or `code-quality=FILE`.",
+    ),
     Input("pull-request", "", "Number of the pull request, for workflow_dispatch."),
 )
 
@@ -152,6 +157,7 @@ class ActionSettings:
     check: str = "status"
     comment: bool = True
     report: str = "migration-rehearsal.json"
+    reports: tuple[str, ...] = ()  # as `format=path`, or a path whose ending says it
     pull_request: int | None = None
     output_path: str | None = None
     summary_path: str | None = None
@@ -332,6 +338,7 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
     if number and not (number.isascii() and number.isdigit() and len(number) < 19):
         raise UsageError(f"The input pull-request is {number!r}, which is no number.", advice="Give it as in `pull-request: 42`.")
     settings, comment, report, wrong = Settings(), True, _default("report"), None
+    reports: tuple[str, ...] = ()
     workspace = environment.get("GITHUB_WORKSPACE") or "."
     given = {name: value.strip() for name, value in inputs.items() if value.strip()}
     # Known before all others, so that what is wrong with them is said where somebody looks; where it is itself wrong, in both.
@@ -340,6 +347,7 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
         _refuse_what_is_no_text(inputs)
         _refuse_links_out(inputs, workspace)
         report = _inside_workspace(inputs["report"].strip() or report)
+        reports = tuple(_report(line.strip()) for line in inputs["reports"].splitlines() if line.strip())
         settings = settings_from(inputs)
         _outside_workspace(settings.journal.folder, workspace)
         comment = _flag(given, "comment")
@@ -363,6 +371,7 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
         check=check,
         comment=comment,
         report=report,
+        reports=reports,
         pull_request=int(number) if number else None,
         output_path=environment.get("GITHUB_OUTPUT"),
         summary_path=environment.get("GITHUB_STEP_SUMMARY"),
@@ -382,8 +391,14 @@ def _needed(environment: Mapping[str, str], name: str) -> str:
 
 def _inside_workspace(path: str) -> str:
     if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
-        raise UsageError(f"The input report is {path!r}, which leaves the workspace.", advice="Give a relative path.")
+        raise UsageError(f"The report {path!r} leaves the workspace.", advice="Give a relative path.")
     return path
+
+
+def _report(target: str) -> str:
+    """A report beside the JSON one, as `format=path` or a path."""
+    _inside_workspace(target.partition("=")[2] or target)
+    return _inside_workspace(target)
 
 
 def _refuse_links_out(inputs: Mapping[str, str], workspace: str) -> None:

@@ -311,6 +311,7 @@ WRONG: dict[str, tuple[dict[str, str | bytes], dict[str, str], int, str]] = {
     "meta-command": ({"db/migrations/1_x.sql": "\\! ls"}, {}, 2, "is a command of psql"),
     "seed that is not there": (dict(GOOD), {"seed": "gone.dump"}, 3, "does not exist"),
     "seed over http": (dict(GOOD), {"seed": "http://example.org/x"}, 2, "can't be fetched over http"),
+    "reports outside": ({}, {"reports": "a.html\nsarif=../x"}, 2, "leaves the workspace"),
     "report outside": ({}, {"report": "../x.json"}, 2, "leaves the workspace"),
     "an input": (dict(GOOD), {"fail_on": "sometimes"}, 2, "Choose one of: error, warning, never"),
     "a layout": (dict(GOOD), {"layout": "flywya"}, 2, "Did you mean"),
@@ -356,6 +357,18 @@ def test_the_report_is_not_written_through_a_link_of_the_checkout(
 
     assert action.run_pull(action.open_pull(GOOD))[0] == 0
     assert elsewhere.read_text() == "mine"
+
+
+def test_more_reports_are_written_beside(action: Action) -> None:
+    action.run_pull(action.open_pull(BAD), reports="out/r.sarif\njunit.xml\ncode-quality=cq.json\npage.html\ncomment.md")
+
+    assert (
+        json.loads((action.workspace / "out" / "r.sarif").read_text())["runs"][0]["results"][0]["ruleId"] == "constraint-broken"
+    )
+    assert 'failures="1"' in (action.workspace / "junit.xml").read_text()
+    assert json.loads((action.workspace / "cq.json").read_text())[0]["severity"] == "critical"
+    assert "30 of 90 rows are NULL" in (action.workspace / "page.html").read_text()
+    assert (action.workspace / "comment.md").read_text() == action.comments()[0]
 
 
 def test_an_event_that_asks_for_nothing(action: Action) -> None:
