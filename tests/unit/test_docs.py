@@ -81,6 +81,7 @@ def test_the_readme_tells_every_exit_status() -> None:
         "docs/container.md",
         "docs/production-rows.md",
         "docs/configuration.md",
+        "docs/forks.md",
         "docs/command.md",
         "docs/layouts.md",
         "docs/rules/README.md",
