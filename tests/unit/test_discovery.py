@@ -878,7 +878,7 @@ def test_thousands_of_folders_beside_each_other_are_looked_at_once(monkeypatch: 
         looked.extend(path for path, _text in files)
         return detect(files, there)
 
-    monkeypatch.setattr("bot.discovery.detect", counting)
+    monkeypatch.setattr("bot.discovery.choosing.detect", counting)
 
     found = plan([FileChange(path.format(n), A) for n in range(50, 100)], [path.format(n) for n in range(50)])
 
