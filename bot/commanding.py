@@ -59,8 +59,9 @@ class _Failure:
 class CommandRun:
     """What a command did, as far as its sessions show it: each has a follower here, on a thread of its own. See Ran."""
 
-    def __init__(self, database: str, observer: psycopg.Connection | None, before: Snapshot) -> None:
+    def __init__(self, database: str, observer: psycopg.Connection | None, before: Snapshot, backstop_ms: int) -> None:
         self._database, self._observer, self._before = database, observer, before
+        self.backstop_ms = backstop_ms  # a timeout of ours, which is none of the tool's
         self._relations = relations_now(observer) if observer else Relations({}, {})
         self._lock = threading.Lock()
         self._began, self._ended, self._looking_s = time.monotonic(), 0.0, 0.0
@@ -223,7 +224,7 @@ class _Follower:
             indexes=facts.indexes,
             notices=facts.notices,
             lock_timeout_ms=facts.lock_timeout_ms,
-            statement_timeout_ms=facts.statement_timeout_ms,
+            statement_timeout_ms=0 if facts.statement_timeout_ms == self._run.backstop_ms else facts.statement_timeout_ms,
         )
 
     def _fail(self, sent: Sent, error: psycopg.Error, line: int) -> None:
@@ -305,7 +306,7 @@ def run_command(
     """
     info = connection.info
     upstream = Upstream(f"{info.host}/.s.PGSQL.{info.port}", info.user, info.dbname, info.options)
-    run = CommandRun(info.dbname, observer, before or Snapshot())
+    run = CommandRun(info.dbname, observer, before or Snapshot(), limits.backstop_ms)
     stopped = Stopped()
     with _started(line, folder, network=limits.network) as start:
         output = _Output(start.process)

@@ -26,7 +26,7 @@ from bot.postgres.history import Found
 from bot.progress import Progress
 from bot.words import count
 
-_MOST_AT_HAND = 1000  # files whose checksums are compared; each costs a process of git
+_MOST_AT_HAND = 1000  # files whose checksums are compared; each is read
 
 
 @dataclass(slots=True)

@@ -14,11 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from bot.applying import Limits
 from bot.clones import Clone
 from bot.clones.embedded import EmbeddedProvider
+from bot.commanding import run_command
 from bot.errors import UsageError
 from bot.layouts import COMMAND
 from bot.model import Migration, Outcome, Rehearsal, Transaction
+from bot.postgres.catalog import take_snapshot
 from bot.postgres.sampling import LockReader, relations_now
 from bot.rules import Policy, judge
 from bot.settings import Settings
@@ -106,6 +109,18 @@ def _without_lines(value: object) -> dict[str, object]:
 def _seen(rehearsal: Rehearsal, number: int) -> tuple[object, ...]:
     s = rehearsal.statements[number]
     return s.sql, s.rows_affected, s.locks, s.rewrites, s.emptied, s.scans, s.indexes, s.lock_timeout_ms
+
+
+def test_a_timeout_of_ours_is_none_of_the_tools(stage: Stage, tmp_path: Path) -> None:
+    """The clone's sessions have one, in case that nobody ends them."""
+    limits = Limits()
+    provider = EmbeddedProvider(stage.server, stage._seed(SEED), backstop_ms=limits.backstop_ms)
+    (tmp_path / "tool.py").write_text(TOOL.format(autocommit=False, body="execute('ALTER TABLE t ADD c int')"))
+    with provider.clone() as clone, provider.connect(clone) as own, provider.observe(clone) as observer:
+        done = run_command(f"exec {sys.executable} tool.py", tmp_path, own, observer, limits, take_snapshot(observer))
+
+    assert done.run is not None
+    assert [s.statement_timeout_ms for s in done.run.results if s.sql.startswith("ALTER")] == [0]
 
 
 def test_locks_are_held_from_their_statement_to_the_end_of_the_transaction(tool: Callable[..., Rehearsal]) -> None:
