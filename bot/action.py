@@ -22,6 +22,7 @@ from bot.journal.place import Place
 from bot.journal.runs import Journal, NoJournal, Unjournaled
 from bot.journal.steps import digest
 from bot.model import FileChange, Ignored, Plan, PullRequest, Report
+from bot.own_template import template_of
 from bot.progress import Progress
 from bot.run import error_report, rehearse_plan
 from bot.settings import ActionSettings, configured
@@ -59,6 +60,7 @@ def run_action(
         journal: Journal | NoJournal = NoJournal()
         try:
             plan, settings = _checked_plan(pull, settings, github, out)
+            delivery = Delivery(github, pull, settings, out)  # as the team wants it
             progress = Progress(out)
             journal = stack.enter_context(make_journal(_place(settings, plan), progress))
             report = rehearse_plan(
@@ -110,6 +112,10 @@ def _checked_plan(pull: PullRequest, settings: ActionSettings, github: GitHub, o
         at_base = github.files(pull.base_sha)
         if configuration.FILE in at_base:
             settings = replace(settings, settings=configured(settings.given, github.reader(pull.base_sha)(configuration.FILE)))
+        if settings.settings.template:
+            read = github.reader(pull.base_sha)
+            template = template_of(settings.settings.template.name, lambda name: read(name) if name in at_base else None)
+            settings = replace(settings, settings=replace(settings.settings, template=template))
         plan = _plan(pull, changes, at_base, settings, github)
     else:  # the base's listing is not asked for: most pull requests have no migration
         plan = Plan((), reason="no SQL file was changed")

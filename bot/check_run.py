@@ -38,11 +38,11 @@ class CheckRun:
     annotations: tuple[Annotation, ...] = ()
 
 
-def check_run_of(report: Report, *, neutral_warnings: bool) -> CheckRun:
+def check_run_of(report: Report, comment: str, *, neutral_warnings: bool) -> CheckRun:
     """The check run that tells a report. The summary is the comment's text, and says which findings are told there only."""
     told = annotated(report)
     shown = told[:MOST_ANNOTATIONS]
-    summary = rendering.comment(report).removeprefix(MARKER).lstrip()
+    summary = comment.removeprefix(MARKER).lstrip()
     if left := len(told) - len(shown):
         summary += f"\n{count(left, 'more finding')} would have an annotation: GitHub is given {MOST_ANNOTATIONS}.\n"
     conclusion = "neutral" if neutral_warnings and report.verdict is Verdict.WARN else _CONCLUSIONS[report.verdict]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from bot import __version__
 from bot.errors import RehearsalError, UsageError, as_fault
@@ -227,6 +228,7 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         "--journal-failure", metavar="DO", help="when it can't be used: stop (default with a URL) or continue (with a folder)"
     )
     parser.add_argument("--rerun", metavar="HOW", help="`force`: rehearse anew what the journal holds already")
+    parser.add_argument("--template", metavar="F", help="your own template for the comment (docs/templates.md)")
     parser.add_argument(
         "--show-row-data", action="store_const", const="true", help="show DETAIL of errors, which holds row values"
     )
@@ -248,25 +250,47 @@ def _settings(options: argparse.Namespace) -> Settings:
     if journal := getattr(options, "journal", None):
         is_url = "://" in journal or re.match(r"\w+\s*=", journal) is not None
         inputs |= {"journal-url": journal if is_url else "", "journal-folder": "" if is_url else journal}
-    content = _configuration(options)
-    return settings_from(inputs) if content is None else configured(inputs, content)
+    team = _team_files(options)
+    content = team.read(team.name)
+    settings = settings_from(inputs) if content is None else configured(inputs, content)
+    if settings.template is None:
+        return settings
+    from bot.own_template import template_of  # noqa: PLC0415
+
+    read = _on_disk if inputs.get("template") else team.read  # an option names a file as a shell does
+    return replace(settings, template=template_of(settings.template.name, read))
 
 
-def _configuration(options: argparse.Namespace) -> bytes | None:
-    """The team's file: of the base branch where that is named, else of this checkout; in no repository, of this folder."""
+@dataclass(frozen=True, slots=True)
+class _TeamFiles:
+    """Where the team's configuration is, what it is called there, and how to read it and what it names."""
+
+    name: str
+    read: Callable[[str], bytes | None]
+
+
+def _team_files(options: argparse.Namespace) -> _TeamFiles:
+    """Of the base branch where that is named, else of this checkout; in no repository, of this folder."""
     from bot.configuration import FILE  # noqa: PLC0415
 
     if given := getattr(options, "config", None):
-        return _content(_existing(given))
+        path = Path(_existing(given))
+        return _TeamFiles(path.name, lambda named: _on_disk(str(path.parent / named)))
     if getattr(options, "base", None):
         from bot.git import open_repository  # noqa: PLC0415
 
         repository = open_repository(Path.cwd(), options.base)
-        return repository.read_base(FILE) if FILE in repository.base_paths() else None
+        paths = repository.base_paths()
+        return _TeamFiles(FILE, lambda named: repository.read_base(named) if named in paths else None)
     here = Path.cwd()
     top = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
-    file = next((folder / FILE for folder in (here, *here.parents) if folder == top or (folder / FILE).is_file()), top / FILE)
-    return file.read_bytes() if file.is_file() and file.is_relative_to(top) else None
+    inside = [folder for folder in (here, *here.parents) if folder.is_relative_to(top)]
+    folder = next((folder for folder in inside if (folder / FILE).is_file()), top)
+    return _TeamFiles(FILE, lambda named: _on_disk(str(folder / named)))
+
+
+def _on_disk(path: str) -> bytes | None:
+    return Path(path).read_bytes() if Path(path).is_file() else None
 
 
 @contextmanager
@@ -453,6 +477,8 @@ def _rehearse(options: argparse.Namespace) -> int:
 
     settings = replace(_settings(options), network=options.network)
     progress = Progress(quiet=options.quiet)
+    if settings.template and settings.template.problem:
+        progress.say(f"The template {settings.template.name} is not used: {settings.template.problem}.")
     with _planned(options, settings) as plan, open_journal(settings.journal, progress) as journal:
         report = rehearse_plan(plan, settings, progress, journal=journal)
     status = exit_status(report.verdict)
@@ -461,11 +487,11 @@ def _rehearse(options: argparse.Namespace) -> int:
     if options.open:
         _open(_rendered(report, "html", settings))
     if options.print_sql:
-        sys.stderr.write(_rendered(report, options.format, settings))
+        sys.stderr.write(_rendered(report, options.format, settings, sys.stderr))
         if _all_passed(report):
             sys.stdout.write("".join(_sql_of(plan, report)))
     else:
-        sys.stdout.write(_rendered(report, options.format, settings))
+        sys.stdout.write(_rendered(report, options.format, settings, sys.stdout))
     return status
 
 
@@ -572,18 +598,22 @@ def _opened_journal(options: argparse.Namespace, *, join: bool = False) -> Itera
         yield journal
 
 
-def _rendered(report: Report, form: str, settings: Settings) -> str:
-    from bot.exports import named  # noqa: PLC0415
+def _rendered(report: Report, form: str, settings: Settings, stream: TextIO | None = None) -> str:
+    """The report as it is shown, on a terminal if `stream` is one."""
+    from bot.exports import Look, named  # noqa: PLC0415
 
-    return named(form).write(report, settings.show_row_data)
+    look = Look(settings.show_row_data, settings.template)
+    if stream and stream.isatty():
+        look = replace(look, color=not os.environ.get("NO_COLOR"), width=shutil.get_terminal_size().columns)
+    return named(form).write(report, look)
 
 
 def _exported(report: Report, target: str, default: str, settings: Settings) -> tuple[str, str]:
     """Where to write, and what."""
-    from bot.exports import for_file  # noqa: PLC0415
+    from bot.exports import Look, for_file  # noqa: PLC0415
 
     form, path = for_file(target, default)
-    return path, form.write(report, settings.show_row_data)
+    return path, form.write(report, Look(settings.show_row_data, settings.template))
 
 
 def _open(page: str) -> None:

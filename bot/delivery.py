@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
+from bot import own_template
 from bot import report as rendering
 from bot.check_run import CheckRun, annotated, cancelled, check_run_of
 from bot.discovery import with_same_version
 from bot.errors import GitHubError, UsageError
-from bot.exports import for_file
+from bot.exports import Look, for_file
 from bot.github_client import GitHub, Refused, Status
 from bot.journal.runs import Steps, Unjournaled
 from bot.journal.steps import Step
@@ -88,7 +89,9 @@ class Delivery:
         """
         self.begun = True
         try:
-            _to_files(report, self._settings)
+            problem = _to_files(report, self._settings)
+            if problem:
+                _print(self._out, f"::warning title=migration-rehearsal::{_data(problem)}")
         finally:  # the status may be required: it is set whatever becomes of files and comment
             _annotate(self._told_in_the_log(report), report.error, self._out)
             self._to_github(run, step_id, report)
@@ -151,7 +154,7 @@ class Delivery:
             _print(self._out, "The pull request has a newer commit: its comment is left to that one.")
             return
         only_edit = not report.migrations and not report.findings and report.verdict is not Verdict.ERROR
-        body = rendering.comment(report)
+        body = self._comment_of(report)
         where = f"{self._pull.repository}#{number}"
         run.step(
             Step(step_id, "comment", [where, body], lasting=True, alone=f"comment on {where}"),
@@ -171,7 +174,7 @@ class Delivery:
 
     def _check_run(self, run: Steps, step_id: int, report: Report) -> None:
         """An error ends the check run that this process has begun, though it is a run of its own."""
-        check = check_run_of(report, neutral_warnings=self._settings.settings.neutral_warnings)
+        check = check_run_of(report, self._comment_of(report), neutral_warnings=self._settings.settings.neutral_warnings)
         try:
             self._end_check_run(run, step_id, "check run", self._in_progress or _mark(report.run.run_id), check)
         except GitHubError:  # the lines are told all the same
@@ -190,6 +193,9 @@ class Delivery:
             lambda: self._github.shown_check_run(sha, CONTEXT, mark, shown),
         )
 
+    def _comment_of(self, report: Report) -> str:
+        return own_template.comment(report, self._settings.settings.template).text
+
     def _told_in_the_log(self, report: Report) -> list[Finding]:
         """The findings that no check run will tell beside their lines: to tell them twice would show them twice."""
         told = annotated(report) if self._by("check-run") else []
@@ -201,15 +207,17 @@ def _mark(run_id: str) -> str:
     return f"{CONTEXT}:{run_id}"
 
 
-def _to_files(report: Report, settings: ActionSettings) -> None:
-    show_row_data = settings.settings.show_row_data
-    _write(settings, settings.report, rendering.to_json(report, show_row_data=show_row_data))
+def _to_files(report: Report, settings: ActionSettings) -> str:
+    """Writes them; gives why the team's template was not used, if it was not."""
+    look = Look(settings.settings.show_row_data, settings.settings.template)
+    _write(settings, settings.report, rendering.to_json(report, show_row_data=look.show_row_data))
     for target in settings.reports:
         form, path = for_file(target, "json")
-        _write(settings, path, form.write(report, show_row_data))
+        _write(settings, path, form.write(report, look))
+    made = own_template.summary(report, look.template)
     if settings.summary_path:
         with Path(settings.summary_path).open("a", encoding="utf-8") as summary:
-            summary.write(rendering.summary(report))
+            summary.write(made.text)
     if settings.output_path:
         values = {"verdict": str(report.verdict), "report": settings.report, **counts(report)}
         with Path(settings.output_path).open("a", encoding="utf-8") as outputs:
@@ -217,6 +225,7 @@ def _to_files(report: Report, settings: ActionSettings) -> None:
                 # A delimiter that nobody can guess, as GitHub asks for: a value must not end its own entry.
                 edge = secrets.token_hex(16)
                 outputs.write(f"{name}<<{edge}\n{value}\n{edge}\n")
+    return made.problem
 
 
 def _write(settings: ActionSettings, path: str, text: str) -> None:

@@ -600,6 +600,17 @@ class CaughtUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Template:
+    """A team's own template for the comment: what it is called and its text, or why there is none. Without both nobody has looked
+    for it yet.
+    """
+
+    name: str
+    text: str | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RunFacts:
     """Which run made a report; repository, pull request and commit are None on a command line. `replayed`: the report comes
     from the journal, where it has been since `made_at` (ISO 8601). `url`: of the workflow run that made it.

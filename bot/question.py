@@ -88,6 +88,7 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
         settings.max_writes_blocked_ms,
         sorted([rule, str(severity)] for rule, severity in settings.severities.items()),
         [settings.production.total, dict(settings.production.rows)],
+        to_plain(settings.template),
         plan.reason,
         [to_plain([m.sources, m.down_sources, m.expect_sources]) for m in plan.migrations],  # where findings point
         [[p.path, p.message, str(p.severity)] for p in plan.problems],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from io import StringIO
 from itertools import takewhile
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 MARKER = "<!-- migration-rehearsal -->"
+OURS, OWN = "comment.md.j2", "own"  # the templates' names
 COMMENT_LIMIT = 60_000
 STATUS_LIMIT = 140
 _ICONS = {Verdict.PASS: "✅", Verdict.WARN: "⚠️", Verdict.FAIL: "❌", Verdict.ERROR: "⛔"}
@@ -36,6 +37,7 @@ _FINDING_ICONS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NO
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>~|$&#!^]|:(?=[\w/+-])|(?<=\bwww)\.|^\d*[-+=.)]")
 _WORTH_TELLING_BYTES = 1_000_000
 _CAUGHT_UP_NAMED = 5
+_MARKERS = re.compile(r"<!--\s*migration-rehearsal\s*-->", re.IGNORECASE)
 _POINTS_AT = re.compile(r"([@#])(?=\w)")  # a mention, an issue
 
 
@@ -83,25 +85,28 @@ def steps_to_json(run: RunRow, steps: Sequence[StepRow]) -> str:
 # ── Markdown and text ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def comment(report: Report) -> str:
+def comment(report: Report, own: str | None = None) -> str:
     """The comment, at most COMMENT_LIMIT characters: details are cut first, and what is cut is said. A replayed report gives
-    the same one.
+    the same one. `own`: the text of a team's template, which may use our blocks; raises what Jinja raises of it, and ValueError
+    if what it makes is empty or too long.
     """
     for rows in (40, 15, 5, 0):
-        text = _render("comment.md.j2", report, rows=rows, run_url=report.run.url)
+        text = _markdown(report, own, rows=rows, run_url=report.run.url)
         if len(text) <= COMMENT_LIMIT:
             return text
-    text = _render("comment.md.j2", report, rows=0, run_url=report.run.url, findings_shown=20)
+    text = _markdown(report, own, rows=0, run_url=report.run.url, findings_shown=20)
     if len(text) <= COMMENT_LIMIT:
         return text
+    if own is not None:
+        raise ValueError(f"it makes a comment of more than {COMMENT_LIMIT:,} characters, even without rows")
     first = message(_cut(headline(report), 1000))
     return f"{MARKER}\n### {icon(report.verdict)} {first}\n\nThe rest is too long for a comment: see the JSON report.\n"
 
 
-def summary(report: Report, *, limit: int = 900_000) -> str:
+def summary(report: Report, own: str | None = None, *, limit: int = 900_000) -> str:
     """The step summary: the comment without its marker and with more rows; GitHub takes 1 MiB of it."""
     for rows in (1000, 200, 40, 0):
-        text = _render("comment.md.j2", report, rows=rows, run_url=None, tell_replay=True)
+        text = _markdown(report, own, rows=rows, run_url=None, tell_replay=True)
         if len(text.encode()) <= limit:
             break
     return text.removeprefix(MARKER).lstrip()
@@ -112,9 +117,13 @@ def status(report: Report) -> str:
     return _cut(one_line(headline(report).replace("`", "")), STATUS_LIMIT)
 
 
-def text(report: Report, *, show_row_data: bool = False) -> str:
-    """The report for a terminal."""
-    return _render("report.txt.j2", report, rows=100, run_url=None, show_row_data=show_row_data)
+def text(report: Report, *, show_row_data: bool = False, color: bool = False, width: int | None = None) -> str:
+    """The report for a terminal; `width`: how many characters its lines have, if tables are to be folded to fit."""
+    environment = _environment(markdown=False)
+    paint = _painted if color else _as_it_is
+    return _render(
+        environment, "report.txt.j2", report, rows=100, run_url=None, show_row_data=show_row_data, width=width, paint=paint
+    )
 
 
 def plan_text(plan: Plan) -> str:
@@ -215,10 +224,19 @@ def _longest_wait(migrations: Iterable[Rehearsal]) -> str:
     return f", nobody waits longer than {duration(max(waits))}" if waits else ", nobody waits"
 
 
-def _render(template: str, report: Report, **more: Any) -> str:
-    values = {"headline": headline(report), "marker": MARKER, "folder": common_folder(report), "findings_shown": 100}
-    values["tell_replay"] = False
-    return _environment().get_template(template).render(values | more, report=report)
+def _markdown(report: Report, own: str | None, **more: Any) -> str:
+    """The comment's template, or a team's own. The marker stands once and first, whatever that one writes: by it we know ours."""
+    if own is None:
+        return _render(_environment(), OURS, report, **more).rstrip() + "\n"
+    made = _MARKERS.sub("", _render(_environment(own), OWN, report, **more)).strip()
+    if not made:
+        raise ValueError("it makes an empty comment")
+    return f"{MARKER}\n{made}\n"
+
+
+def _render(environment: Environment, template: str, report: Report, **more: Any) -> str:
+    values = {"headline": headline(report), "folder": common_folder(report), "findings_shown": 100, "tell_replay": False}
+    return environment.get_template(template).render(values | more, marker=MARKER, report=report)
 
 
 def common_folder(report: Report) -> str:
@@ -268,49 +286,42 @@ def nowrap(value: str) -> str:
 
 
 @functools.cache
-def _environment() -> Environment:
+def _environment(own: str | None = None, *, markdown: bool = True) -> Environment:
+    """The templates, with a team's own as `OWN`. What is written as Markdown is escaped unless a filter has made Markdown of it:
+    Jinja's autoescape, by our rules instead of HTML's. Of a text for a terminal nothing is.
+    """
     import jinja2  # noqa: PLC0415  runs that render nothing do not pay for it
+    from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
 
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates_folder()),
+    ours = jinja2.FileSystemLoader(templates_folder())
+    environment = (jinja2.Environment if own is None else ImmutableSandboxedEnvironment)(
+        loader=ours if own is None else jinja2.ChoiceLoader([jinja2.DictLoader({OWN: own}), ours]),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  the output is Markdown and text: every foreign value goes through a filter below
+        autoescape=markdown,
+        finalize=_written if markdown else None,
     )
-    environment.filters |= {
-        "code": code,
-        "cell": cell,
-        "message": message,
-        "caught_up_text": caught_up_text,
-        "escape_markdown": escape_markdown,
-        "fence": fence,
-        "visible": visible,
-        "one_line": one_line,
-        "duration": duration,
-        "signed_bytes": signed_bytes,
-        "bytes": size,
-        "number": number,
-        "icon": icon,
-        "mark": mark,
-        "plural": count,
-        "rows_cell": rows_cell,
-        "size_cell": size_cell,
-        "wait_cell": wait_cell,
-        "wait": wait,
-        "lock_mode": lock_mode,
-        "cost_text": cost_text,
-        "relation": relation,
-        "within": within,
-        "place": place,
-        "named_files": named_files,
-        "at": at,
-        "timeline": mermaid,
-        "nowrap": nowrap,
-        "columns": columns,
-    }
+    environment.filters |= PLAIN
+    environment.filters |= {name: _as_markdown(made) for name, made in MARKDOWN.items()} if markdown else MARKDOWN
     return environment
+
+
+def _written(value: object) -> object:
+    """A value as a template writes it: what is no Markdown yet is escaped, so that no template can forget it."""
+    from markupsafe import Markup  # noqa: PLC0415
+
+    if isinstance(value, Markup | int | float):
+        return value
+    return Markup(escape_markdown(value))  # noqa: S704  escaped
+
+
+def _as_markdown(made: Callable[..., str]) -> Callable[..., str]:
+    """The same filter; what it gives is not escaped again."""
+    from markupsafe import Markup  # noqa: PLC0415
+
+    return lambda *values, **more: Markup(made(*values, **more))  # noqa: S704  each filter escapes what it is given
 
 
 # ── Filters: a value -> how a reader sees it ─────────────────────────────────────────────────────────────────────────────
@@ -371,6 +382,11 @@ def mark(migration: Rehearsal, findings: Iterable[Finding]) -> str:
             if severity in severities:
                 return icon(severity)
     return icon(migration.outcome)
+
+
+def sign(change: str) -> str:
+    """How something changed, as a sign."""
+    return {"added": "+", "dropped": "−", "changed": "±", "renamed": "→"}[change]
 
 
 def number(value: object) -> str:
@@ -453,18 +469,44 @@ def _waited_ms(lock: RelationLock) -> float:
     return max(lock.reads_blocked_ms, lock.writes_blocked_ms)
 
 
-def columns(rows: Iterable[Iterable[str]]) -> str:
-    """Rows of text as aligned columns, two blanks apart; wide characters counted as a terminal shows them."""
+def columns(rows: Iterable[Iterable[str]], width: int | None = None) -> str:
+    """Rows of text as aligned columns, two blanks apart, folded to `width` characters; wide ones counted as a terminal shows
+    them.
+    """
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(one_line(value)) for value in row))
+        table.add_row(*(Text(one_line(value), overflow="fold") for value in row))
     out = StringIO()
-    Console(file=out, width=10_000, no_color=True).print(table)
+    Console(file=out, width=width or 10_000, no_color=True).print(table)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+# The terminal's own sixteen colours, which its user has chosen to be readable; by verdict and severity, and of a heading.
+_STYLES = {
+    **dict.fromkeys(("fail", "error"), "bold red"),
+    **dict.fromkeys(("warn", "warning"), "bold yellow"),
+    "pass": "bold green",
+    "notice": "cyan",
+    "heading": "bold",
+    "aside": "dim",
+}
+
+
+def _painted(value: str, style: str) -> str:
+    """A text in a style, as escape sequences; line by line, so that a pager keeps it. Its own were made visible before."""
+    from rich.color import ColorSystem  # noqa: PLC0415
+    from rich.style import Style  # noqa: PLC0415
+
+    made = Style.parse(_STYLES[style])
+    return "\n".join(made.render(line, color_system=ColorSystem.STANDARD) for line in value.split("\n"))
+
+
+def _as_it_is(value: str, _style: str) -> str:
+    return value
 
 
 def _cut(value: str, limit: int) -> str:
@@ -480,3 +522,40 @@ def counts(report: Report) -> Mapping[str, int]:
         "errors": sum(f.severity is Severity.ERROR for f in open_findings),
         "warnings": sum(f.severity is Severity.WARNING for f in open_findings),
     }
+
+
+# What templates may use. Those of the second part give Markdown, in which whatever was foreign is escaped.
+PLAIN: Mapping[str, Callable[..., str]] = {
+    "at": at,
+    "caught_up_text": caught_up_text,
+    "columns": columns,
+    "named_files": named_files,
+    "nowrap": nowrap,
+    "one_line": one_line,
+    "place": place,
+    "relation": relation,
+    "timeline": mermaid,
+    "visible": visible,
+    "within": within,
+}
+MARKDOWN: Mapping[str, Callable[..., str]] = {
+    "bytes": size,
+    "cell": cell,
+    "code": code,
+    "cost_text": cost_text,
+    "duration": duration,
+    "escape_markdown": escape_markdown,
+    "fence": fence,
+    "icon": icon,
+    "lock_mode": lock_mode,
+    "mark": mark,
+    "message": message,
+    "number": number,
+    "plural": count,
+    "rows_cell": rows_cell,
+    "sign": sign,
+    "signed_bytes": signed_bytes,
+    "size_cell": size_cell,
+    "wait": wait,
+    "wait_cell": wait_cell,
+}

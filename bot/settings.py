@@ -18,7 +18,7 @@ from bot.configuration import Configuration, read_configuration
 from bot.errors import UsageError
 from bot.journal.place import Place
 from bot.layouts import named
-from bot.model import Severity
+from bot.model import Severity, Template
 from bot.production import Production, number_of_rows, read_statistics
 from bot.verdict import FAIL_ON
 
@@ -84,6 +84,7 @@ INPUTS = (
         "journal-failure", "", "When it can't be used: stop (empty: with a URL) or continue (with a folder).", "--journal-failure"
     ),
     Input("comment", "true", "Whether to comment on the pull request."),
+    Input("template", "", "Your own template for the comment, of the base branch: docs/templates.md.", "--template"),
     Input("report", "migration-rehearsal.json", "Where to write the JSON report, relative to the workspace."),
     Input(
         "reports",
@@ -106,6 +107,7 @@ CONFIGURABLE = (
     "way-back",
     "role",
     "extensions",
+    "template",
 )
 
 
@@ -135,6 +137,7 @@ class Settings:
     force: bool = False
     severities: Mapping[str, Severity | None] = field(default_factory=dict)
     ignored_paths: tuple[str, ...] = ()
+    template: Template | None = None  # without its text, until somebody has read it
     network: bool = False  # whether a command may reach more than the clone
     journal: Place = Place()  # noqa: RUF009  frozen
 
@@ -224,6 +227,7 @@ def settings_from(inputs: Mapping[str, str], configuration: Configuration = Conf
         extensions=tuple(re.split(r"[\s,]+", given["extensions"])) if "extensions" in given else (),
         force=_one_of(given, "rerun", ("", "force")) == "force",
         journal=_journal(given),
+        template=Template(given["template"]) if "template" in given else None,
         severities=configuration.severities,
         ignored_paths=configuration.ignored_paths,
     )

@@ -12,27 +12,42 @@ from bot.exports.code_quality import code_quality
 from bot.exports.junit import junit
 from bot.exports.page import page
 from bot.exports.sarif import sarif
-from bot.model import Report
-from bot.report import comment, text, to_json
+from bot.model import Report, Template
+from bot.own_template import comment
+from bot.report import text, to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a report is shown: with values of rows, by a team's template, in colour and so many characters wide on a terminal."""
+
+    show_row_data: bool = False
+    template: Template | None = None
+    color: bool = False
+    width: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A format; `endings` of file names mean it. `write`: report, whether values of rows may be shown -> text."""
+    """A format; `endings` of file names mean it."""
 
     name: str
     endings: tuple[str, ...]
-    write: Callable[[Report, bool], str]
+    write: Callable[[Report, Look], str]
+
+
+def _text(report: Report, look: Look) -> str:
+    return text(report, show_row_data=look.show_row_data, color=look.color, width=look.width)
 
 
 FORMATS = (
-    Format("text", (".txt",), lambda report, rows: text(report, show_row_data=rows)),
-    Format("markdown", (".md",), lambda report, _rows: comment(report)),
-    Format("json", (".json",), lambda report, rows: to_json(report, show_row_data=rows)),
-    Format("sarif", (".sarif", ".sarif.json"), lambda report, _rows: sarif(report)),
-    Format("junit", (".xml",), lambda report, _rows: junit(report)),
-    Format("code-quality", (".codequality.json", "gl-code-quality-report.json"), lambda report, _rows: code_quality(report)),
-    Format("html", (".html",), lambda report, _rows: page(report)),
+    Format("text", (".txt",), _text),
+    Format("markdown", (".md",), lambda report, look: comment(report, look.template).text),
+    Format("json", (".json",), lambda report, look: to_json(report, show_row_data=look.show_row_data)),
+    Format("sarif", (".sarif", ".sarif.json"), lambda report, _look: sarif(report)),
+    Format("junit", (".xml",), lambda report, _look: junit(report)),
+    Format("code-quality", (".codequality.json", "gl-code-quality-report.json"), lambda report, _look: code_quality(report)),
+    Format("html", (".html",), lambda report, _look: page(report)),
 )
 
 

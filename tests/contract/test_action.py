@@ -91,6 +91,39 @@ def test_a_teams_file_is_read_from_the_base_branch(action: Action, at: str, expe
     assert ("title=reads-blocked" in log) is (expected == 1)
 
 
+TEMPLATE = '{% extends "comment.md.j2" %}{% block after %}\nAsk the {{ "data" }} team.\n{% endblock %}'
+
+
+@pytest.mark.parametrize("named_by", ["input", "file"])
+def test_a_teams_template_is_read_from_the_base_branch(action: Action, named_by: str) -> None:
+    """Comment, step summary and check run are made by it; a pull request can't change it."""
+    files = {".github/c.j2": TEMPLATE, ".migration-rehearsal.toml": 'template = ".github/c.j2"\n' if named_by == "file" else ""}
+    action.base = action.repo.commit({**BASE_FILES, **files})
+    action.repo.set_branch("main", action.base)
+    inputs = {"template": ".github/c.j2"} if named_by == "input" else {}
+
+    action.run_pull(action.open_pull({**GOOD, ".github/c.j2": "✅ all is well"}), check="both", **inputs)
+
+    (comment,) = action.comments()
+    assert comment.startswith(MARKER)
+    assert "1 migration rehearsed" in comment
+    assert comment.endswith("\n\nAsk the data team.\n")
+    assert (action.workspace / "summary").read_text().endswith("Ask the data team.\n")
+
+
+@pytest.mark.parametrize(("text", "why"), [("{% block %}", "line 1: "), (None, "there is no such file")])
+def test_without_the_teams_template_the_comment_is_ours_and_says_why(action: Action, text: str | None, why: str) -> None:
+    action.base = action.repo.commit({**BASE_FILES, **({".github/c.j2": text} if text else {})})
+    action.repo.set_branch("main", action.base)
+
+    status, log = action.run_pull(action.open_pull(GOOD), template=".github/c.j2")
+
+    assert status == 0
+    assert f"::warning title=migration-rehearsal::The template .github/c.j2 was not used: {why}" in log
+    assert "1 migration rehearsed" in action.comments()[0]
+    assert "c.j2 was not used" in action.comments()[0]
+
+
 def test_a_mistake_in_the_teams_file_is_told_with_its_line(action: Action) -> None:
     action.base = action.repo.commit({**BASE_FILES, ".migration-rehearsal.toml": "\nlarge-table-row = 5\n"})
     action.repo.set_branch("main", action.base)

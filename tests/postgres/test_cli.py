@@ -94,6 +94,20 @@ def test_failing_sql_is_not_handed_on_whatever_fails_the_check(run: Callable[...
     assert (done.status, done.out) == (0, "")
 
 
+def test_a_template_of_ones_own(run: Callable[..., Run]) -> None:
+    """An option names a file as a shell does; the team's file one beside it, from wherever the program is started."""
+    Path("c.j2").write_text("## {{ report.migrations | length }} looked at\n")
+    rehearse = ("rehearse", "1_good.sql", "--seed", "seed.sql", "--format", "markdown")
+    by_option = run(*rehearse, "--template", "c.j2")
+    missing = run(*rehearse, "--template", "d.j2")
+    Path(".migration-rehearsal.toml").write_text('template = "c.j2"')
+    by_file = run(*rehearse)
+
+    assert by_option.out == by_file.out == "<!-- migration-rehearsal -->\n## 1 looked at\n"
+    assert "The template d.j2 is not used: there is no such file" in missing.err
+    assert "1 migration rehearsed" in missing.out
+
+
 def test_a_teams_file_sets_severities_and_limits_and_paths_to_leave_alone(run: Callable[..., Run], tmp_path: Path) -> None:
     Path("slow.sql").write_text("LOCK TABLE orders;\nSELECT pg_sleep(0.05);\n")
     file = Path(".migration-rehearsal.toml")

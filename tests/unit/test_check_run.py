@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bot.check_run import MOST_ANNOTATIONS, cancelled, check_run_of
 from bot.model import Outcome, Severity, Verdict
+from bot.report import comment
 from tests.reports import HOSTILE, finding, rehearsal, report
 
 LONGEST_SUMMARY = 65_535
@@ -26,7 +27,9 @@ CONCLUSIONS = {
 def test_the_conclusion_follows_the_verdict(verdict: Verdict) -> None:
     value = report(verdict, rehearsal())
 
-    assert tuple(check_run_of(value, neutral_warnings=neutral).conclusion for neutral in (False, True)) == CONCLUSIONS[verdict]
+    found = tuple(check_run_of(value, "", neutral_warnings=neutral).conclusion for neutral in (False, True))
+
+    assert found == CONCLUSIONS[verdict]
 
 
 def test_a_stopped_rehearsal_is_neither_good_nor_bad() -> None:
@@ -44,7 +47,7 @@ ANNOTATED = [
 
 @pytest.mark.parametrize(("one", "level"), ANNOTATED)
 def test_a_finding_with_a_line_stands_beside_it(one: object, level: str | None) -> None:
-    check = check_run_of(report(Verdict.FAIL, rehearsal(), findings=(one,)), neutral_warnings=False)  # type: ignore[arg-type]
+    check = check_run_of(report(Verdict.FAIL, rehearsal(), findings=(one,)), "", neutral_warnings=False)  # type: ignore[arg-type]
 
     told = [(said.path, said.line, said.level, said.title) for said in check.annotations]
     assert told == ([("db/1.sql", 3, level, "constraint-broken")] if level else [])
@@ -55,7 +58,9 @@ def test_a_finding_with_a_line_stands_beside_it(one: object, level: str | None) 
 def test_findings_of_any_number_length_and_content_fit(count: int, length: int, name: str) -> None:
     findings = tuple(finding(f"so `{name}`" + "é" * length) for _ in range(count))
 
-    check = check_run_of(report(Verdict.FAIL, rehearsal(outcome=Outcome.FAILED), findings=findings), neutral_warnings=False)
+    value = report(Verdict.FAIL, rehearsal(outcome=Outcome.FAILED), findings=findings)
+
+    check = check_run_of(value, comment(value), neutral_warnings=False)
 
     assert len(check.summary) <= LONGEST_SUMMARY
     assert len(check.annotations) == min(count, MOST_ANNOTATIONS)

@@ -14,7 +14,7 @@ from sarif_pydantic import Sarif
 
 from bot.cli import FORMATS as NAMES
 from bot.errors import UsageError
-from bot.exports import FORMATS, for_file, named
+from bot.exports import FORMATS, Look, for_file, named
 from bot.model import Outcome, Report, Severity, Verdict
 from tests.reports import HOSTILE, RUN, finding, rehearsal, report
 
@@ -71,7 +71,7 @@ def test_a_format_that_there_is_not() -> None:
 def test_sarif_is_read(verdict: str) -> None:
     value = VERDICTS[verdict]
 
-    (run,) = Sarif.model_validate_json(named("sarif").write(value, False)).runs
+    (run,) = Sarif.model_validate_json(named("sarif").write(value, Look())).runs
 
     assert [(r.rule_id, str(r.level).rpartition(".")[2].lower()) for r in run.results or []] == [
         (f.rule, {"notice": "note"}.get(f.severity, f.severity)) for f in value.findings
@@ -85,7 +85,7 @@ def test_sarif_is_read(verdict: str) -> None:
 
 
 def test_sarif_says_where() -> None:
-    (result,) = json.loads(named("sarif").write(report(Verdict.FAIL, findings=(replace(BROKEN, path="a b/ü.sql"),)), False))[
+    (result,) = json.loads(named("sarif").write(report(Verdict.FAIL, findings=(replace(BROKEN, path="a b/ü.sql"),)), Look()))[
         "runs"
     ][0]["results"]
 
@@ -98,7 +98,7 @@ def test_what_a_command_did_is_in_no_file() -> None:
     command = replace(rehearsal(), path="alembic upgrade head", layout="command")
     value = report(Verdict.FAIL, command, findings=(replace(BROKEN, path="alembic upgrade head"),))
 
-    (result,) = json.loads(named("sarif").write(value, False))["runs"][0]["results"]
+    (result,) = json.loads(named("sarif").write(value, Look()))["runs"][0]["results"]
 
     assert result["locations"] == [{"logicalLocations": [{"fullyQualifiedName": "alembic upgrade head"}]}]
 
@@ -106,7 +106,7 @@ def test_what_a_command_did_is_in_no_file() -> None:
 def test_the_same_finding_has_the_same_fingerprint_whatever_was_measured() -> None:
     def fingerprint(message: str, line: int) -> str:
         found = replace(BROKEN, message=message, line=line)
-        text = named("code-quality").write(report(Verdict.FAIL, findings=(found,)), False)
+        text = named("code-quality").write(report(Verdict.FAIL, findings=(found,)), Look())
         return str(json.loads(text)[0]["fingerprint"])
 
     assert fingerprint("3 of 12 rows are NULL", 3) == fingerprint("4 of 13 rows are NULL", 7) != fingerprint("other", 3)
@@ -126,7 +126,7 @@ CASES = {
 
 @pytest.mark.parametrize("verdict", VERDICTS)
 def test_junit_is_read(verdict: str) -> None:
-    (suite,) = JUnitXml.fromstring(named("junit").write(VERDICTS[verdict], False).encode())
+    (suite,) = JUnitXml.fromstring(named("junit").write(VERDICTS[verdict], Look()).encode())
 
     found = [(case.name, type(case.result[0]) if case.result else None) for case in suite]
     assert found == CASES[verdict]
@@ -140,7 +140,7 @@ def test_junit_is_read(verdict: str) -> None:
 def test_code_quality_has_what_gitlab_asks_for(verdict: str) -> None:
     value = VERDICTS[verdict]
 
-    entries = json.loads(named("code-quality").write(value, False))
+    entries = json.loads(named("code-quality").write(value, Look()))
 
     assert len(entries) == len([f for f in value.findings if f.allowed_reason is None])
     assert len({entry["fingerprint"] for entry in entries}) == len(entries)
@@ -172,7 +172,7 @@ class Seen(HTMLParser):
 
 def seen(value: Report) -> Seen:
     parser = Seen()
-    parser.feed(named("html").write(value, False))
+    parser.feed(named("html").write(value, Look()))
     return parser
 
 
@@ -185,7 +185,7 @@ def test_the_page_says_what_the_comment_says_and_draws_who_waits() -> None:
 
 
 def test_the_page_loads_nothing() -> None:
-    text = named("html").write(VERDICTS["fail"], False)
+    text = named("html").write(VERDICTS["fail"], Look())
 
     assert not {"src", "href", "srcset"} & seen(VERDICTS["fail"]).attributes
     assert "default-src 'none'" in text and "@import" not in text and "url(" not in text
@@ -205,10 +205,10 @@ def test_no_name_breaks_any_format(name: str) -> None:
         for n, m in ((name or "x", message), ("x", "`x` and x"))
     )
 
-    Sarif.model_validate_json(named("sarif").write(value, False))
-    json.loads(named("code-quality").write(value, False))
-    JUnitXml.fromstring(named("junit").write(value, False).encode())
-    page = named("html").write(value, False)
+    Sarif.model_validate_json(named("sarif").write(value, Look()))
+    json.loads(named("code-quality").write(value, Look()))
+    JUnitXml.fromstring(named("junit").write(value, Look()).encode())
+    page = named("html").write(value, Look())
     assert not re.search("[\u202a-\u202e\u200b\x1b]", page)
     assert sorted({*seen(value).tags}) == sorted({*seen(plain).tags})
     assert seen(value).attributes <= seen(plain).attributes | {"class"}

@@ -73,6 +73,21 @@ def test_row_values_are_left_out_unless_asked_for() -> None:
     assert "secret@example.org" in rendering.text(FAILED, show_row_data=True)
 
 
+def test_a_terminal_gets_colour_and_lines_that_fit_it() -> None:
+    """Taking the escape sequences away leaves the plain text; none comes from a name."""
+    value = replace(FAILED, migrations=(rehearsal("a\x1b[31mred", outcome=Outcome.FAILED), rehearsal("b" * 150)))
+
+    colored, plain = (rendering.text(value, color=color) for color in (True, False))
+    narrow = rendering.text(value, width=70)
+
+    assert "\x1b" not in plain
+    assert colored != plain
+    assert re.sub(r"\x1b\[[\d;]*m", "", colored) == plain
+    table = narrow[narrow.index("Migration ") :].partition("\n\n")[0]
+    assert max(map(len, table.splitlines())) <= 70
+    assert table.count("b") >= 150  # folded, not cut
+
+
 def test_json_has_the_names_that_are_promised() -> None:
     value = json.loads(rendering.to_json(FAILED))
 
