@@ -23,7 +23,7 @@ from bot.plain import to_plain
 from bot.program import templates_folder
 from bot.rules.empty_migration import changed_nothing
 from bot.timeline import mermaid
-from bot.words import count, duration, name, one_line, relation, size, visible
+from bot.words import count, duration, masked, name, one_line, relation, size, visible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -54,7 +54,7 @@ def to_json(report: Report, *, show_row_data: bool = False) -> str:
         for error in filter(None, errors):
             if not show_row_data:
                 error["detail"] = None
-    return json.dumps(values, ensure_ascii=False, indent=2) + "\n"
+    return masked(json.dumps(values, ensure_ascii=False, indent=2)) + "\n"
 
 
 def plan_to_json(plan: Plan) -> str:

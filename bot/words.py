@@ -11,12 +11,33 @@ _INVISIBLE = re.compile(
 _COMMAND = re.compile(r"^([^\S\n]*):(?=:)", re.MULTILINE)
 
 
+# What lets somebody in, wherever it stands: a password in a URL, a signature or token in its query, GitHub's own tokens, and the
+# environment variable by which a command is often given one.
+_SECRETS = (
+    re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]{0,20}://[^\s/@:?#]{0,200}:)[^\s/\"'`<>]+(?=@)", re.IGNORECASE),
+    re.compile(
+        r"(?P<kept>[?&](?:password|token|access_token|api_key|sig|signature|x-amz-signature|x-amz-security-token|x-goog-signature)=)"
+        r"[^\s&\"'`<>]+",
+        re.IGNORECASE,
+    ),
+    re.compile(r"(?P<kept>\bPGPASSWORD=)(?:'[^']*'|[^\s\"'`]+)"),
+    re.compile(r"\b(?P<kept>gh[pousr]_|github_pat_)\w{16,}"),
+)
+
+
+def masked(text: str) -> str:
+    """A text without what lets somebody in, of the shapes that are known; `***` stands in its place."""
+    for secret in _SECRETS:
+        text = secret.sub(r"\g<kept>***", text)
+    return text
+
+
 def visible(value: object) -> str:
     """Characters that can't be seen, or turn the reading direction, as `\\uXXXX`; bytes that are no text likewise. A line that
-    GitHub's runner would take for a command (`::…`) is not one any more.
+    GitHub's runner would take for a command (`::…`) is not one any more; what lets somebody in is masked.
     """
     shown = _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", str(value)).encode("utf-8", "backslashreplace").decode()
-    return _COMMAND.sub(r"\1\\u003a", shown)
+    return masked(_COMMAND.sub(r"\1\\u003a", shown))
 
 
 def one_line(value: object) -> str:

@@ -20,7 +20,7 @@ from bot.model import (
     StatementResult,
     Verdict,
 )
-from bot.words import duration
+from bot.words import duration, visible
 from tests.reports import HOSTILE, RUN, finding, rehearsal, report
 
 FAILED = report(
@@ -71,6 +71,32 @@ def test_row_values_are_left_out_unless_asked_for() -> None:
     assert "secret@example.org" not in rendering.to_json(FAILED) + rendering.comment(FAILED) + rendering.text(FAILED)
     assert "secret@example.org" in rendering.to_json(FAILED, show_row_data=True)
     assert "secret@example.org" in rendering.text(FAILED, show_row_data=True)
+
+
+# what a migration or a command may hold -> what is shown of it
+MASKED = {
+    "psql postgresql://app:s3cr%40t@db.example.org/shop?sslmode=require": (
+        "psql postgresql://app:***@db.example.org/shop?sslmode=require"
+    ),
+    "postgres://u:a@b@h:5432/d": "postgres://u:***@h:5432/d",
+    "https://h/dump.gz?X-Amz-Signature=abc%2F&x=1": "https://h/dump.gz?X-Amz-Signature=***&x=1",
+    "postgresql:///shop?user=u&password=s3cret": "postgresql:///shop?user=u&password=***",
+    "PGPASSWORD='s3 cret' alembic upgrade head": "PGPASSWORD=*** alembic upgrade head",
+    "ghp_0123456789abcdefABCDEF0123456789abcd": "ghp_***",
+    "github_pat_11ABCDEFG0123456789_abc": "github_pat_***",
+    "SELECT a::int, b.c FROM x WHERE e = 'u@h'": "SELECT a::int, b.c FROM x WHERE e = 'u@h'",
+    "https://example.org:8080/x@y": "https://example.org:8080/x@y",
+}
+
+
+@pytest.mark.parametrize(("text", "shown"), MASKED.items())
+def test_what_lets_somebody_in_is_masked_wherever_it_stands(text: str, shown: str) -> None:
+    value = report(Verdict.FAIL, rehearsal(text, outcome=Outcome.FAILED), findings=(finding(f"`{text}` fails", instead=text),))
+
+    assert visible(text) == shown
+    for written in (rendering.comment(value), rendering.summary(value), rendering.text(value), rendering.status(value)):
+        assert text == shown or text not in written.replace("\\", "")
+    assert text == shown or text not in json.loads(rendering.to_json(value))["migrations"][0]["statements"][0]["sql"]
 
 
 def test_a_terminal_gets_colour_and_lines_that_fit_it() -> None:
