@@ -39,7 +39,7 @@ DOORS = {
     "psycopg_pool": {"journal"},
     "stamina": {"journal"},
     "cryptography": {"sealing"},
-    "httpx": {"dumps", "sidecar"},
+    "httpx": {"clones", "dumps", "sidecar"},
     "starlette": {"sidecar"},
     "uvicorn": {"sidecar"},
     "prometheus_client": {"sidecar"},
