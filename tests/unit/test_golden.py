@@ -1,0 +1,65 @@
+"""Reports of real runs, one for each verdict and shape, and how each is shown: to the letter.
+
+What differs is told line by line. If it is meant: `python -m tests.golden.make`, and look at what git says has changed.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+import pytest
+
+from bot import report as rendering
+from bot.check_run import check_run_of
+from bot.exports import page
+from bot.model import Report, Verdict
+from bot.report import COMMENT_LIMIT, STATUS_LIMIT, summary
+from tests.golden.cases import CASES
+from tests.golden.make import HERE, kept, read, shown
+
+REPORTS = kept()
+FILES = shown(REPORTS)
+each_report = pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS.keys())
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_it_is_shown_as_it_was(name: str) -> None:
+    was = (HERE / name).read_text(encoding="utf-8")
+
+    differs = "\n".join(difflib.unified_diff(was.splitlines(), FILES[name].splitlines(), "kept", "now", lineterm="", n=1))
+
+    assert FILES[name] == was, f"{name} is not shown as it was. If that is meant: python -m tests.golden.make\n{differs}"
+
+
+def test_no_file_is_left_over() -> None:
+    assert {path.name for path in HERE.iterdir() if path.suffix in (".md", ".txt")} == FILES.keys()
+    assert {path.stem for path in HERE.glob("*.json")} == CASES.keys()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_shows_what_it_is_kept_for(name: str) -> None:
+    assert REPORTS[name].verdict == CASES[name].verdict
+
+
+def test_there_is_one_for_each_verdict() -> None:
+    assert {report.verdict for report in REPORTS.values()} == set(Verdict)
+
+
+@each_report
+def test_a_report_is_read_as_it_was_written(report: Report) -> None:
+    assert read(rendering.to_json(report)) == report
+
+
+@each_report
+def test_it_is_within_githubs_limits(report: Report) -> None:
+    told = check_run_of(report, neutral_warnings=False)
+
+    assert 0 < len(rendering.comment(report)) <= COMMENT_LIMIT < 65_536
+    assert 0 < len(rendering.status(report)) <= STATUS_LIMIT
+    assert max(len(told.summary), *(len(a.message) for a in told.annotations), 0) <= 65_535
+    assert len(summary(report).encode()) < 2**20
+
+
+@each_report
+def test_a_page_says_what_the_summary_says(report: Report) -> None:
+    assert page(report).count("<details>") == summary(report).count("<details>")
