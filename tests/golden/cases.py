@@ -43,9 +43,9 @@ with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
             connection.execute("INSERT INTO done VALUES (%s)", [version])
 """
 # Names as somebody would choose them who wants to break the layout, mention people, hide text or forge the marker.
-BAD_TABLE = 'a | b `c` **d** @everyone #1 </td></details>'
-BAD_COLUMN = '<!-- migration-rehearsal --> ](http://x.example)'
-BAD_STATE = '<script>alert(1)</script> <img src=//x.example/y.png>'
+BAD_TABLE = "a | b `c` **d** @everyone #1 </td></details>"
+BAD_COLUMN = "<!-- migration-rehearsal --> ](http://x.example)"
+BAD_STATE = "<script>alert(1)</script> <img src=//x.example/y.png>"
 
 CASES = {
     "green-one": Case(
@@ -102,7 +102,9 @@ CASES = {
     "lock-limit": Case(
         "fail",
         "nothing breaks, but readers wait so much longer than allowed that it is an error",
-        {"db/0007_slow.sql": f"{QUICK}ALTER TABLE orders ADD COLUMN slow int;\nSELECT pg_sleep(1.5);\nALTER TABLE customers ADD COLUMN slow int;\nSELECT pg_sleep(0.7);\n"},
+        {
+            "db/0007_slow.sql": f"{QUICK}ALTER TABLE orders ADD COLUMN slow int;\nSELECT pg_sleep(1);\nALTER TABLE customers ADD COLUMN slow int;\nSELECT pg_sleep(1);\n"
+        },
         arguments=("--max-reads-blocked-ms", "100"),
     ),
     "allowed": Case(
@@ -130,19 +132,26 @@ CASES = {
         "pass",
         "on what the earlier migrations make, where there is no data",
         {"db/0003_total.sql": f"{QUICK}ALTER TABLE orders ADD COLUMN total_cents int NOT NULL;\n"},
-        base={"db/0001_customers.sql": "CREATE TABLE customers (id int PRIMARY KEY);\n", "db/0002_orders.sql": "CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers);\n"},
+        base={
+            "db/0001_customers.sql": "CREATE TABLE customers (id int PRIMARY KEY);\n",
+            "db/0002_orders.sql": "CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers);\n",
+        },
         seed=None,
     ),
     "catch-up": Case(
         "pass",
         "a dump that lacks two migrations of the base branch",
-        {"m/5_note.up.sql": f"{QUICK}ALTER TABLE orders ADD COLUMN note text;\n", "m/5_note.down.sql": "ALTER TABLE orders DROP COLUMN note;\n"},
+        {
+            "m/4_note.up.sql": f"{QUICK}ALTER TABLE orders ADD COLUMN note text;\n",
+            "m/4_note.down.sql": "ALTER TABLE orders DROP COLUMN note;\n",
+        },
         base={
             "m/1_shop.up.sql": "SELECT 1;\n",
             "m/2_phone.up.sql": "ALTER TABLE customers ADD COLUMN phone text;\n",
             "m/3_paid.up.sql": "UPDATE orders SET status = 'paid' WHERE status = 'legacy';\n",
         },
-        seed=SHOP + "CREATE TABLE schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);\nINSERT INTO schema_migrations VALUES (1, false);\n",
+        seed=SHOP
+        + "CREATE TABLE schema_migrations (version bigint NOT NULL PRIMARY KEY, dirty boolean NOT NULL);\nINSERT INTO schema_migrations VALUES (1, false);\n",
     ),
     "group": Case(
         "fail",

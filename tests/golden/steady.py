@@ -17,6 +17,7 @@ from bot.words import duration, size
 _SAID_TIME = re.compile(r"\b(\d+(?:\.\d+)?) (ms|s)\b")
 _SAID_SIZE = re.compile(r"\b(\d+(?:\.\d+)?) (kB|MB|GB)\b")
 _SIZES = ("bytes", "wal_bytes", "disk_bytes", "temp_bytes", "bytes_before", "bytes_after")
+MOMENT = "2026-11-22T03:10:00Z"
 _LEAST_MS = 20.0  # what takes less may take a tenth of it the next time
 
 
@@ -29,13 +30,13 @@ def steady(report: Report) -> Report:
         7,
         "abcdef0123" * 4,
         report.run.replayed,
-        "2026-11-22T03:10:00Z" if report.run.made_at else None,
+        MOMENT if report.run.made_at else None,
         "https://github.com/octo/shop/actions/runs/99",
     )
     plain = _rounded(to_plain(replace(report, run=run)))
-    if plain["clone"]:
-        plain["clone"]["postgres_version"] = "18.1"
-        plain["clone"]["seed"] |= {"identity": "sha256:0", "taken_at": plain["clone"]["seed"]["taken_at"] and "2026-11-22T03:10:00Z"}
+    if clone := plain["clone"]:
+        clone["postgres_version"] = "18.1"
+        clone["seed"] |= {"identity": "sha256:0", "taken_at": clone["seed"]["taken_at"] and MOMENT}
     return from_plain(Report, plain)
 
 
@@ -61,5 +62,5 @@ def _size(of: float) -> int:
 
 
 def _one_digit(value: float) -> int:
-    step = 10 ** math.floor(math.log10(value))
+    step: int = 10 ** math.floor(math.log10(value))
     return round(value / step) * step

@@ -6,12 +6,13 @@ What differs is told line by line. If it is meant: `python -m tests.golden.make`
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 
 import pytest
 
 from bot import report as rendering
 from bot.check_run import check_run_of
-from bot.exports import page
+from bot.exports.page import page
 from bot.model import Report, Verdict
 from bot.report import COMMENT_LIMIT, STATUS_LIMIT, summary
 from tests.golden.cases import CASES
@@ -58,6 +59,15 @@ def test_it_is_within_githubs_limits(report: Report) -> None:
     assert 0 < len(rendering.status(report)) <= STATUS_LIMIT
     assert max(len(told.summary), *(len(a.message) for a in told.annotations), 0) <= 65_535
     assert len(summary(report).encode()) < 2**20
+
+
+def test_a_step_summary_is_cut_to_githubs_limit() -> None:
+    """One MiB a step; what is cut is said."""
+    report = REPORTS["many-statements"]
+    huge = replace(report, migrations=report.migrations * 50)
+
+    assert len(summary(huge, limit=2**30).encode()) > 2**20 > len(summary(huge).encode())
+    assert "more in the JSON report" in summary(huge)
 
 
 @each_report
