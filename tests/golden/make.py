@@ -76,6 +76,7 @@ def rehearsed(case: Case) -> Report:
     """The report about a pull request, in a repository of its own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        folder.chmod(0o755)  # the account of the journal's server goes through it
         _write(folder, case.base)
         _git(folder, "init", "-q", "-b", "main")
         _commit(folder)

@@ -6,6 +6,7 @@ What differs is told line by line. If it is meant: `python -m tests.golden.make`
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from bot import report as rendering
 from bot.check_run import check_run_of
 from bot.exports.page import page
-from bot.model import Report, Verdict
+from bot.model import Outcome, Report, Severity, Verdict
 from bot.report import COMMENT_LIMIT, STATUS_LIMIT, summary
 from tests.golden.cases import CASES
 from tests.golden.make import HERE, kept, read, shown
@@ -38,8 +39,36 @@ def test_no_file_is_left_over() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_shows_what_it_is_kept_for(name: str) -> None:
+def test_its_verdict_is_the_one_it_is_kept_for(name: str) -> None:
     assert REPORTS[name].verdict == CASES[name].verdict
+
+
+# What each is kept for, besides its verdict -> whether a report has it.
+KEPT_FOR: dict[str, Callable[[Report], object]] = {
+    "green-one": lambda report: len(report.migrations) == 1 and not report.findings,
+    "green-several": lambda report: len(report.migrations) == 3 and all(m.down and m.down.restored for m in report.migrations),
+    "notices": lambda report: {f.severity for f in report.findings} == {Severity.NOTICE},
+    "warnings": lambda report: {f.rule for f in report.findings} > {"reads-blocked", "index-not-concurrent", "renamed"},
+    "failure-counted": lambda report: [c.violations for m in report.migrations for c in m.constraints] == [54],
+    "failure-later": lambda report: [m.outcome for m in report.migrations] == [Outcome.APPLIED, Outcome.FAILED, Outcome.SKIPPED],
+    "lock-limit": lambda report: {f.rule for f in report.findings if f.severity is Severity.ERROR} == {"reads-blocked"},
+    "allowed": lambda report: all(f.allowed_reason for f in report.findings if f.severity is not Severity.NOTICE),
+    "error": lambda report: report.error and not report.migrations,
+    "nothing": lambda report: not report.migrations,
+    "replayed": lambda report: report.run.replayed,
+    "no-seed": lambda report: report.clone and report.clone.seed.kind == "migrations",
+    "catch-up": lambda report: len(report.caught_up) == 2,
+    "group": lambda report: [len(m.files) for m in report.migrations] == [2],
+    "way-back": lambda report: {m.down.outcome for m in report.migrations if m.down} == {Outcome.APPLIED, Outcome.FAILED},
+    "expectations": lambda report: {e.passed for m in report.migrations for e in m.expectations} == {True, False},
+    "command": lambda report: [m.layout for m in report.migrations] == ["command"],
+    "hostile-names": lambda report: all("@everyone" in f.message for f in report.findings),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_has_what_it_is_kept_for(name: str) -> None:
+    assert KEPT_FOR[name](REPORTS[name]), CASES[name].shows
 
 
 def test_there_is_one_for_each_verdict() -> None:
