@@ -42,13 +42,18 @@ def judge(
     rehearsals: Iterable[Rehearsal], migrations: Iterable[Migration], problems: Iterable[HistoryProblem], policy: Policy
 ) -> tuple[Finding, ...]:
     """Takes what was observed to findings, the weightiest first; those that a file accepts carry its reason."""
-    findings = [finding for rehearsal in rehearsals for rule in RULES for finding in rule.check(rehearsal, policy)]
+    findings = [finding for rehearsal in rehearsals for rule in RULES for finding in _ranked(rule.check(rehearsal, policy))]
     for migration in migrations:
         findings = _accepted(findings, migration)
     findings += [Finding(HISTORY_CHANGED, p.severity, f"{name(p.path)} {p.message}", p.path) for p in problems]
     findings = [replace(f, severity=to) for f in findings if (to := policy.severities.get(f.rule, f.severity))]
     decides = {rule.id for rule in RULES if not rule.allowable}
     return tuple(sorted(findings, key=lambda f: (f.allowed_reason is not None, _WEIGHT[f.severity], f.rule not in decides)))
+
+
+def _ranked(findings: Iterable[Finding]) -> list[Finding]:
+    """What one rule finds in one migration: the largest measured value first, as it decides."""
+    return sorted(findings, key=lambda finding: -(finding.measured or 0))
 
 
 def _accepted(findings: list[Finding], migration: Migration) -> list[Finding]:

@@ -82,7 +82,7 @@ def test_a_report_is_read_as_it_was_written(report: Report) -> None:
 
 @each_report
 def test_it_is_within_githubs_limits(report: Report) -> None:
-    told = check_run_of(report, neutral_warnings=False)
+    told = check_run_of(report, rendering.comment(report), neutral_warnings=False)
 
     assert 0 < len(rendering.comment(report)) <= COMMENT_LIMIT < 65_536
     assert 0 < len(rendering.status(report)) <= STATUS_LIMIT
