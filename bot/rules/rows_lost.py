@@ -11,7 +11,7 @@ from bot.rules.base import Policy, Rule
 from bot.team import Option
 from bot.words import count, last_part, name, relation
 
-_FEWEST_ROWS = Option("fewest-rows", 1.0, "Fewer rows that are lost are no finding.", least=1, most=1e15, whole=True)
+_FEWEST_ROWS = Option("fewest-rows", 1, "Fewer rows that are lost are no finding.", least=1, most=1e15, whole=True)
 _ERROR_SHARE = Option(
     "error-share", None, "Part of a table's rows whose loss is an error, besides all of them.", least=0, most=1, unset="only all"
 )
