@@ -237,23 +237,23 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
 def _settings(options: argparse.Namespace) -> Settings:
     """Options as inputs; what is not given may come from MIGRATION_REHEARSAL_<INPUT> in the environment."""
     from bot.settings import INPUTS, configured, settings_from  # noqa: PLC0415
+    from bot.team import FILE  # noqa: PLC0415
 
     inputs: dict[str, str] = {}
     for one in INPUTS:
-        if one.flag is None and not one.variable:
+        if one.environment is None:
             continue
-        key = one.name.replace("-", "_")
-        given = getattr(options, key, None)
+        given = getattr(options, one.name.replace("-", "_"), None)
         if isinstance(given, list):
             given = "\n".join(given)
-        inputs[one.name] = given or os.environ.get(f"MIGRATION_REHEARSAL_{key.upper()}", "")
+        inputs[one.name] = given or os.environ.get(one.environment, "")
     if journal := getattr(options, "journal", None):
         is_url = "://" in journal or re.match(r"\w+\s*=", journal) is not None
         inputs |= {"journal-url": journal if is_url else "", "journal-folder": "" if is_url else journal}
     team = _team_files(options)
-    content = team.read(team.name)
-    settings = settings_from(inputs) if content is None else configured(inputs, content)
-    if settings.template is None:
+    content = team.read(team.name) if team else None
+    settings = settings_from(inputs) if content is None else configured(inputs, content, getattr(options, "config", None) or FILE)
+    if settings.template is None or team is None:
         return settings
     from bot.own_template import template_of  # noqa: PLC0415
 
@@ -269,14 +269,18 @@ class _TeamFiles:
     read: Callable[[str], bytes | None]
 
 
-def _team_files(options: argparse.Namespace) -> _TeamFiles:
-    """Of the base branch where that is named, else of this checkout; in no repository, of this folder."""
-    from bot.configuration import FILE  # noqa: PLC0415
+def _team_files(options: argparse.Namespace) -> _TeamFiles | None:
+    """Of the base branch where that is named, else of this checkout; in no repository, of this folder. Commands that have nothing
+    to do with migrations do not read it.
+    """
+    from bot.team import FILE  # noqa: PLC0415
 
-    if given := getattr(options, "config", None):
+    if not hasattr(options, "config"):
+        return None
+    if given := options.config:
         path = Path(_existing(given))
         return _TeamFiles(path.name, lambda named: _on_disk(str(path.parent / named)))
-    if getattr(options, "base", None):
+    if options.base:
         from bot.git import open_repository  # noqa: PLC0415
 
         repository = open_repository(Path.cwd(), options.base)

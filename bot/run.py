@@ -21,6 +21,7 @@ from bot.clones.lookout import Lookout
 from bot.clones.session import Session
 from bot.commanding import can_be_apart, run_command
 from bot.errors import CloneError, RehearsalError, SeedError
+from bot.expectations import Standing, how_they_stand, said_before
 from bot.extensions import CONNECTING, HARMLESS, created_in
 from bot.further import Further
 from bot.held import scratch_folder
@@ -266,6 +267,8 @@ class _Answer:
             writes_blocked_ms=settings.max_writes_blocked_ms,
             severities=settings.severities,
             production=replace(settings.production, rows_here=clone.seed.rows),
+            large=settings.large_tables,
+            options=settings.rule_options,
         )
 
     # ── What the journal holds ───────────────────────────────────────────────────────────────────────────────────────────
@@ -335,6 +338,8 @@ class _Answer:
             clone_facts = CloneFacts(
                 provider.name, binaries.version, facts, clone.acquire_ms, role, settings.superuser, server.has_network
             )
+            standing = _standing(provider, clone, settings, progress)
+            notes += said_before(settings.expectations, standing)
             ground = _Ground(clone_facts, tuple(notes), past)
             self.run.record(self.question.clone(), to_plain(ground))
             rehearsals = [k.rehearsal for k in known]
@@ -342,7 +347,7 @@ class _Answer:
             migrations = to_rehearse(plan, past)
             todo = tuple(m for m in migrations if m.path not in run_already)
             done = tuple(r for r in rehearsals if r.path not in run_already)
-            new = rehearse_all(todo, provider, clone, settings, progress, known=done)
+            new = rehearse_all(todo, provider, clone, settings, progress, known=done, standing=standing)
             for step, rehearsal in zip(
                 self.question.rehearsals()[len(known) :], self._all(new, run_already, migrations[len(known) :]), strict=True
             ):
@@ -357,6 +362,16 @@ class _Answer:
         for migration in migrations:
             yield _skipped(migration) if migration.path in run_already else next(new)
         yield from new  # nothing, and its sessions are ended
+
+
+def _standing(provider: Provider, clone: Clone, settings: Settings, progress: Progress) -> Standing:
+    """How the team's expectations stand on the clone. Raises CloneError."""
+    if not settings.expectations:
+        return {}
+    limits = Limits(settings.time_limit_s, guard=provider.guard(clone))
+    with progress.step("check what the team expects", only_if_long=True), _explained("the first migration"):
+        patience = limits.counting.within(limits.migration_s)
+        return how_they_stand(settings.expectations, lambda: provider.read(clone, own_names=True), patience)
 
 
 def _may_create(server: Server, settings: Settings) -> frozenset[str]:
@@ -507,9 +522,11 @@ def rehearse_all(
     progress: Progress,
     *,
     known: Sequence[Rehearsal] = (),
+    standing: Standing | None = None,
 ) -> Iterator[Rehearsal]:
     """Rehearses in order; after a failure the rest is skipped, as the tool would not come to it. The first ones may be `known`
-    already, and applied: then the rest is rehearsed.
+    already, and applied: then the rest is rehearsed. `standing`: how the team's expectations stand before all of them, where that
+    was asked.
     """
     limits = Limits(settings.time_limit_s, guard=provider.guard(clone), network=settings.network)
     failed = False
@@ -522,12 +539,22 @@ def rehearse_all(
         clerk = Clerk(to_enter(migrations), limits.guard)
         shadow = stack.enter_context(Shadow(migrations, provider, limits, progress, seed_bytes=snapshot.disk_bytes, clerk=clerk))
         ledger = Ledger(snapshot, provider.open_seed, limits.counting)
-        further = Further(provider, clone, shadow, progress, trials=settings.way_back)
         if known:
             with progress.step(f"apply {count(len(known), 'migration')} rehearsed before"):
                 before = migrations[: len(known)]
                 with _explained(before[-1].path):
                     snapshot = catch_up(before, session.for_file, lookout, snapshot, ledger, limits, clerk.enter)
+        if known or standing is None:
+            standing = _standing(provider, clone, settings, progress)
+        further = Further(
+            provider,
+            clone,
+            shadow,
+            progress,
+            trials=settings.way_back,
+            expected=settings.expectations,
+            standing=standing,
+        )
         for number, migration in enumerate(migrations[len(known) :], start=len(known)):
             if failed:
                 yield _skipped(migration)

@@ -127,6 +127,18 @@ def test_a_teams_file_sets_severities_and_limits_and_paths_to_leave_alone(run: C
     assert "reads-blocked" not in other.out  # an option wins
 
 
+def test_a_mistake_in_a_teams_file_is_told_by_the_listing_too(run: Callable[..., Run]) -> None:
+    Path(".migration-rehearsal.toml").write_text("\n[rules.key-near-end]\nwarnings-at = 1")
+    Path("other.toml").write_text("chek = 'both'")
+
+    found = [run("list", "1_good.sql", *more) for more in ((), ("--config", "other.toml"))]
+
+    assert [done.status for done in found] == [2, 2]
+    assert ".migration-rehearsal.toml:3: `warnings-at` is no option of key-near-end" in found[0].err
+    assert "Did you mean `warning-at`?" in found[0].err
+    assert "other.toml:1: `chek` is no setting" in found[1].err
+
+
 def test_links_and_folders_named_like_migrations_are_left_alone(run: Callable[..., Run], tmp_path: Path) -> None:
     git("init", "-b", "main")
     git("commit", "--allow-empty", "-m", "base")

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # In walking order. A module may import those before it; inside a folder its own files too.
 ROOMS = (
+    "team",
     "stepping_down", "words", "model", "sources", "plain", "program", "errors", "sql", "psql_files", "extensions", "layouts",
     "groups", "discovery", "history", "git", "progress", "command_plan", "held", "postgres", "sealing", "journal",
     "schema_diff", "diff", "clones", "dumps", "seeds", "event", "applying", "commanding", "performing", "dependents",
