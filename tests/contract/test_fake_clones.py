@@ -562,8 +562,8 @@ def test_neon_a_branch_whose_answer_was_lost_is_found_by_its_name(console: httpx
     with pytest.raises(httpx.RemoteProtocolError):
         branched(console, "rehearsal-1")
     answer = console.get(BRANCHES, params={"search": "rehearsal-1"}).json()
-    assert [each["name"] for each in answer["branches"]] == ["rehearsal-10", "rehearsal-1"]  # a part of a name is enough
-    found = answer["branches"][1]
+    assert {each["name"] for each in answer["branches"]} == {"rehearsal-10", "rehearsal-1"}  # a part of a name is enough
+    found = next(each for each in answer["branches"] if each["name"] == "rehearsal-1")
     assert rows(uri_of(console, found["id"]).json()["uri"]) == GOODS
     one = console.get(f"{BRANCHES}/{found['id']}").json()
     assert one["branch"] == found
@@ -574,7 +574,7 @@ def test_neon_a_list_comes_in_pages(console: httpx.Client, neon: FakeNeon) -> No
     neon.page_size = 1
     first = console.get(BRANCHES).json()
     second = console.get(BRANCHES, params={"cursor": first["pagination"]["next"]}).json()
-    assert [each["name"] for page in (first, second) for each in page["branches"]] == ["main", "rehearsal-1"]
+    assert [each["name"] for page in (first, second) for each in page["branches"]] == ["rehearsal-1", "main"]
     assert "pagination" not in second
 
 
@@ -704,7 +704,7 @@ def test_dblab_a_statement_can_be_cancelled_through_a_clones_own_port(engine: ht
 def test_dblab_400_for_a_repeated_id_whose_clone_stays(engine: httpx.Client, dblab: FakeDblab) -> None:
     clone = cloned(engine)
     again = engine.post("/clone", json=clone_wish())
-    assert (again.status_code, again.json()["message"]) == (400, "clone with such ID already exists")
+    assert (again.status_code, again.json()["code"]) == (400, "BAD_REQUEST")
     assert (dblab.clone_ids(), rows(address(clone))) == (["rehearsal-1"], GOODS)
 
 
@@ -736,11 +736,14 @@ def test_dblab_400_for_a_wish_it_does_not_take(engine: httpx.Client, dblab: Fake
 @pytest.mark.parametrize(
     ("password", "is_enough"),
     [
-        ("0123456789abcdef", True),
-        ("0123456789ab", True),  # 36 ** 12 is just above 2 ** 60
-        ("0123456789a", False),
-        ("abcdefghijklm", True),
-        ("abcdefghijkl", False),
+        ("7f3a9c1e5b2d", True),  # 36 ** 12 is just above 2 ** 60
+        ("7f3a9c1e5b2", False),
+        ("kxvqwjzmtrbph", True),
+        ("kxvqwjzmtrbp", False),
+        ("kX7-vQ2_w!", True),
+        ("0123456789abcdefghijkl", False),
+        ("qwertyuiopasdfghjklzxcvbnm", False),
+        ("lkjihgfedcba9876543210", False),
         ("a" * 100, False),
         ("", False),
     ],
@@ -773,7 +776,37 @@ def test_dblab_a_clone_may_turn_out_fatal_and_must_be_deleted(engine: httpx.Clie
     assert [engine.get("/clone/rehearsal-1").json()["status"]["code"] for _ in range(2)] == ["CREATING", "FATAL"]
     assert len(dblab.databases()) == 1
     engine.delete("/clone/rehearsal-1")
-    assert [engine.get("/clone/rehearsal-1").status_code for _ in range(2)] == [200, 404]
+    assert (engine.get("/clone/rehearsal-1").status_code, dblab.databases()) == (404, [])
+
+
+def test_dblab_a_fatal_clone_is_deleted_though_it_is_protected(engine: httpx.Client, dblab: FakeDblab) -> None:
+    cloned(engine, protected=True)
+    dblab.kill(dblab.databases()[0])
+    assert engine.delete("/clone/rehearsal-1").status_code == 200
+
+
+def test_dblab_a_delete_that_fails_in_the_background_leaves_a_fatal_clone(engine: httpx.Client, dblab: FakeDblab) -> None:
+    cloned(engine)
+    dblab.next("delete", Broken())
+    engine.delete("/clone/rehearsal-1")
+    assert [engine.get("/clone/rehearsal-1").json()["status"]["code"] for _ in range(2)] == ["DELETING", "FATAL"]
+    assert len(dblab.databases()) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 200),
+        ({"snapshotID": FakeDblab.snapshot}, 200),
+        ({"snapshotID": "other"}, 400),
+        ({"snapshotID": FakeDblab.snapshot, "latest": True}, 400),
+    ],
+)
+def test_dblab_what_a_clone_is_reset_to(engine: httpx.Client, body: Json, status: int) -> None:
+    engine.post("/clone", json=clone_wish())
+    assert engine.post("/clone/rehearsal-1/reset", json=body).status_code == 404  # it is not started yet
+    engine.get("/clone/rehearsal-1")
+    assert engine.post("/clone/rehearsal-1/reset", json=body).status_code == status
 
 
 def test_dblab_a_reset_clone_is_as_it_was(engine: httpx.Client, dblab: FakeDblab) -> None:
@@ -810,11 +843,11 @@ def test_dblab_a_missing_verification_token_is_a_problem(talk: Talk, dblab: Fake
 
 
 def test_dblab_what_there_is(engine: httpx.Client) -> None:
-    cloned(engine)
-    assert [each["id"] for each in engine.get("/clones").json()] == ["rehearsal-1"]
+    cloned(engine), cloned(engine, "rehearsal-2")
+    assert [each["id"] for each in engine.get("/clones").json()] == ["rehearsal-2", "rehearsal-1"]
     assert [each["id"] for each in engine.get("/snapshots").json()] == [FakeDblab.snapshot]
     assert [each["name"] for each in engine.get("/branches").json()] == ["main"]
-    assert engine.get("/status").json()["cloning"]["numClones"] == 1
+    assert engine.get("/status").json()["cloning"]["numClones"] == 2
 
 
 # --- Ardent -----------------------------------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""Database Lab Engine: a clone is a server of its own, with the databases of a snapshot, for a user that the client names."""
+"""Database Lab Engine: a clone is a server of its own, with the databases of a snapshot, for a user that the client names.
+
+Its messages are worded otherwise than the engine's, which words them otherwise in each version: a client should not read them.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ _CLONE = "/clone/{id}"
 
 @dataclass(frozen=True)
 class Clone:
-    """A clone: `then` is the status that it has after so many looks; GONE is none."""
+    """A clone: `then` is the status that it has after so many looks; GONE is none. It has an address once it was started."""
 
     id: str
     made_at: datetime
@@ -46,6 +49,7 @@ class Clone:
     code: str = "CREATING"
     polls: int = 0
     then: str = "OK"
+    is_started: bool = False
 
 
 class FakeDblab(Service):
@@ -129,8 +133,11 @@ class FakeDblab(Service):
     @operation("delete", "DELETE", _CLONE)
     def delete(self, call: Call) -> Answer:
         clone = self._asked(call)
-        if clone.protected:
+        if clone.protected and clone.code != "FATAL":
             raise Refused(400, "bad_request", "clone is protected")
+        if not clone.is_started:
+            self._forget(clone)
+            return Answer(200)
         slow, broken = call.planned(Slow), call.planned(Broken)
         end = (broken.state or "FATAL") if broken else "GONE"
         self._clones[clone.id] = replace(clone, code="DELETING", polls=slow.polls if slow else 1, then=end)
@@ -145,8 +152,12 @@ class FakeDblab(Service):
 
     @operation("reset", "POST", f"{_CLONE}/reset")
     def reset(self, call: Call) -> Answer:
-        clone, slow = self._asked(call), call.planned(Slow)
-        if (call.request.body or {}).get("snapshotID", self.snapshot) != self.snapshot:
+        clone, slow, body = self._asked(call), call.planned(Slow), call.request.body or {}
+        if not clone.is_started:
+            raise Refused(404, "not_found", "clone is not started")
+        if body.get("latest") and body.get("snapshotID"):
+            raise Refused(400, "bad_request", "the latest snapshot or another one, not both")
+        if body.get("snapshotID", self.snapshot) != self.snapshot:
             raise Refused(400, "bad_request", "no such snapshot")
         self.cluster.remake(clone.database, self._parent.name)
         self._clones[clone.id] = replace(clone, code="RESETTING", polls=slow.polls if slow else 0, then="OK")
@@ -155,7 +166,7 @@ class FakeDblab(Service):
     @operation("list", "GET", "/clones")
     def list_clones(self, call: Call) -> Answer:
         self._admit(call)
-        return Answer(200, [self._clone(each) for each in self._clones.values()])
+        return Answer(200, [self._clone(each) for each in reversed(self._clones.values())])
 
     @operation("snapshots", "GET", "/snapshots")
     def snapshots(self, call: Call) -> Answer:
@@ -190,12 +201,12 @@ class FakeDblab(Service):
         return found(self._clones, call.params["id"], "clone")
 
     def _free_id(self, name: str | None) -> str:
-        if name is None:
+        if not name:
             return f"clone{self.number()}"
         if not ID.fullmatch(name):
             raise Refused(400, "bad_request", f"clone ID must match {ID.pattern}")
         if name in self._clones:
-            raise Refused(400, "bad_request", "clone with such ID already exists")
+            raise Refused(400, "bad_request", f"there is a clone {name}")
         return name
 
     def _checked_account(self, wanted: Mapping[str, str]) -> Mapping[str, str]:
@@ -219,8 +230,9 @@ class FakeDblab(Service):
             self._forget(clone)
             return None
         self._clones[clone.id] = ready = replace(clone, code=clone.then)
-        if ready.code == "OK":
+        if ready.code == "OK" and not ready.is_started:
             self.cluster.open(ready.database, password=ready.password)
+            self._clones[clone.id] = ready = replace(ready, is_started=True)
         return ready
 
     def _forget(self, clone: Clone) -> None:
@@ -245,9 +257,8 @@ class FakeDblab(Service):
 
     def _address(self, clone: Clone) -> Json:
         """Where it is, which is not known before it is ready; never the password."""
-        known = clone.code not in {"CREATING", "FATAL"}
-        host, port = (clone.database.host, str(clone.door.port)) if known else ("", "")
-        line = f"host={host} port={port} user={clone.username} dbname={self.database}" if known else ""
+        host, port = (clone.database.host, str(clone.door.port)) if clone.is_started else ("", "")
+        line = f"host={host} port={port} user={clone.username} dbname={self.database}" if clone.is_started else ""
         return {"connStr": line, "host": host, "port": port, "username": clone.username, "password": ""}
 
     def _snapshot(self) -> Json:
@@ -259,12 +270,18 @@ class FakeDblab(Service):
         return {"version": "v4.1.0", "edition": "standard"}
 
 
-_KINDS = (r"[a-z]", r"[A-Z]", r"[0-9]", r"[^a-zA-Z0-9]")
-_SIZES = (26, 26, 10, 32)
+_KINDS = ("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789", "!@$&*", "_-., ", "\"#%'()+/:;<=>?[\\]^{|}~")
+_ROWS = ("abcdefghijklmnopqrstuvwxyz", "0123456789", "qwertyuiop", "asdfghjkl", "zxcvbnm")
 
 
 def bits(password: str) -> float:
-    """How hard a password is to guess: by its length, and the kinds of characters in it. One that repeats counts twice."""
-    length = len(re.sub(r"(.)\1{2,}", r"\1\1", password))
-    pool = sum(size for kind, size in zip(_KINDS, _SIZES, strict=True) if re.search(kind, password))
+    """How hard a password is to guess: by its length and the kinds of characters in it. What goes on with a row of the alphabet
+    or the keyboard, or repeats itself, counts for nothing after its second character.
+    """
+    length = sum(not _goes_on(password[max(0, at - 2) : at + 1].lower()) for at in range(len(password)))
+    pool = sum(len(kind) for kind in _KINDS if set(kind) & set(password))
     return length * math.log2(pool) if pool else 0.0
+
+
+def _goes_on(three: str) -> bool:
+    return len(three) == 3 and (len(set(three)) == 1 or any(three in row or three[::-1] in row for row in _ROWS))

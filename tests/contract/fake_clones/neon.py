@@ -129,7 +129,11 @@ class FakeNeon(Service):
         self._admit(call)
         query = call.request.query
         search, begin = query.get("search", ""), int(query.get("cursor") or 0)
-        matching = [each for each in self._branches.values() if search in each.name or search == each.id]
+        is_named, is_newest_first = query.get("sort_by") == "name", query.get("sort_order", "desc") == "desc"
+        there = sorted(self._branches.values(), key=lambda each: each.name if is_named else self.stamp(each.made_at))
+        matching = [each for each in there if search in each.name or search == each.id]
+        if is_newest_first:
+            matching.reverse()
         end = begin + min(self.page_size, int(query.get("limit", "10000")))
         body: Json = {"branches": [self._branch(each) for each in matching[begin:end]], "annotations": {}}
         if end < len(matching):
