@@ -176,7 +176,7 @@ class FakeInstanode(Service):
 
     # The operations
 
-    @operation("provision", "POST", "/db/new")
+    @operation("provision", "POST", "/db/new", takes=(Slow,))
     def provision(self, call: Call) -> Answer:
         owner, body = self._caller(call), self._provision_body(call)
         name, env = self._checked_name(body), self._checked_env(body)
