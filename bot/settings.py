@@ -20,7 +20,7 @@ from bot.journal.place import Place
 from bot.layouts import named
 from bot.model import Severity
 from bot.production import Production, number_of_rows, read_statistics, with_rows
-from bot.team import FILE, Expected
+from bot.team import FILE, Expected, Sizes
 from bot.verdict import FAIL_ON
 
 CHECKS = ("status", "check-run", "both")
@@ -253,7 +253,7 @@ class Settings:
     force: bool = False
     severities: Mapping[str, Severity | None] = field(default_factory=dict)
     rule_options: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    large_tables: Mapping[str, bool] = field(default_factory=dict)
+    sizes: Sizes = Sizes()  # noqa: RUF009  frozen
     expectations: tuple[Expected, ...] = ()
     ignored_paths: tuple[str, ...] = ()
     network: bool = False  # whether a command may reach more than the clone
@@ -376,7 +376,7 @@ def settings_from(inputs: Mapping[str, str], configuration: Configuration = Conf
         journal=_journal(given),
         severities=configuration.severities,
         rule_options=configuration.options,
-        large_tables=configuration.sizes.large,
+        sizes=configuration.sizes,
         expectations=configuration.expectations,
         ignored_paths=configuration.ignored_paths,
     )
