@@ -81,6 +81,7 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
         [settings.role, settings.superuser, sorted(settings.extensions)],
         settings.show_row_data,
         [[one.name, one.sql, one.path, one.line] for one in settings.expectations],
+        sorted(settings.sizes.names),  # whether they are there is said
     ]
     judged = [
         [settings.fail_on, settings.neutral_warnings],
@@ -88,7 +89,7 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
         settings.max_reads_blocked_ms,
         settings.max_writes_blocked_ms,
         sorted([rule, str(severity)] for rule, severity in settings.severities.items()),
-        [{rule: dict(own) for rule, own in settings.rule_options.items()}, dict(settings.large_tables)],
+        [{rule: dict(own) for rule, own in settings.rule_options.items()}, dict(settings.sizes.large)],
         [settings.production.total, dict(settings.production.rows)],
         to_plain(settings.template),
         plan.reason,

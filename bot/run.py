@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import time
 from collections.abc import Iterator, Sequence, Set
@@ -45,7 +46,7 @@ from bot.model import (
 )
 from bot.plain import from_plain, to_plain
 from bot.postgres.binaries import Binaries, Needs, available, choose, newest
-from bot.postgres.catalog import take_snapshot
+from bot.postgres.catalog import table_names, take_snapshot
 from bot.postgres.counts import Ledger, next_xid
 from bot.postgres.embedded import MAKER, Server, embedded_server
 from bot.postgres.guard import Guard
@@ -59,6 +60,7 @@ from bot.settings import Settings
 from bot.shadow import Done, Shadow, is_our_machines, is_shared, may_be_tried_later
 from bot.sources import pointed, shown_place, told, with_way_back_told
 from bot.standing import Clerk, book_of, bring_up
+from bot.team import FILE
 from bot.verdict import conclude
 from bot.words import count, name
 
@@ -267,7 +269,7 @@ class _Answer:
             writes_blocked_ms=settings.max_writes_blocked_ms,
             severities=settings.severities,
             production=replace(settings.production, rows_here=clone.seed.rows),
-            large=settings.large_tables,
+            large=settings.sizes.large,
             options=settings.rule_options,
         )
 
@@ -340,6 +342,7 @@ class _Answer:
             )
             standing = _standing(provider, clone, settings, progress)
             notes += said_before(settings.expectations, standing)
+            notes += _not_there(provider, clone, settings)
             ground = _Ground(clone_facts, tuple(notes), past)
             self.run.record(self.question.clone(), to_plain(ground))
             rehearsals = [k.rehearsal for k in known]
@@ -372,6 +375,20 @@ def _standing(provider: Provider, clone: Clone, settings: Settings, progress: Pr
     with progress.step("check what the team expects", only_if_long=True), _explained("the first migration"):
         patience = limits.counting.within(limits.migration_s)
         return how_they_stand(settings.expectations, lambda: provider.read(clone, own_names=True), patience)
+
+
+def _not_there(provider: Provider, clone: Clone, settings: Settings) -> list[str]:
+    """Says which tables the team gives a size that the clone does not have, and which one may be meant. Raises CloneError."""
+    if not settings.sizes.names:
+        return []
+    with _explained("the first migration"), provider.observe(clone) as observer:
+        there = table_names(observer)
+    notes = []
+    for table in sorted(settings.sizes.names - there):
+        near = difflib.get_close_matches(table, sorted(there), n=1)
+        meant = f" Is it {near[0]}?" if near else ""
+        notes.append(f"{FILE} gives a size to {table}, which is not there before the first migration.{meant}")
+    return notes
 
 
 def _may_create(server: Server, settings: Settings) -> frozenset[str]:

@@ -20,7 +20,7 @@ from bot.journal.place import Place
 from bot.layouts import named
 from bot.model import Severity, Template
 from bot.production import Production, number_of_rows, read_statistics, with_rows
-from bot.team import FILE, Expected
+from bot.team import FILE, Expected, Sizes
 from bot.verdict import FAIL_ON
 
 CHECKS = ("status", "check-run", "both")
@@ -261,7 +261,7 @@ class Settings:
     force: bool = False
     severities: Mapping[str, Severity | None] = field(default_factory=dict)
     rule_options: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    large_tables: Mapping[str, bool] = field(default_factory=dict)
+    sizes: Sizes = Sizes()  # noqa: RUF009  frozen
     expectations: tuple[Expected, ...] = ()
     ignored_paths: tuple[str, ...] = ()
     template: Template | None = None  # without its text, until somebody has read it
@@ -386,7 +386,7 @@ def settings_from(inputs: Mapping[str, str], configuration: Configuration = Conf
         template=Template(given["template"]) if "template" in given else None,
         severities=configuration.severities,
         rule_options=configuration.options,
-        large_tables=configuration.sizes.large,
+        sizes=configuration.sizes,
         expectations=configuration.expectations,
         ignored_paths=configuration.ignored_paths,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -74,3 +74,8 @@ class Sizes:
 
     large: Mapping[str, bool] = field(default_factory=dict)
     rows: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def names(self) -> Set[str]:
+        """All tables of which it says something."""
+        return self.large.keys() | self.rows.keys()

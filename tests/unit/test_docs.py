@@ -208,7 +208,7 @@ def test_the_example_of_a_teams_file_is_understood() -> None:
 
     assert found.severities["foreign-key-without-index"] is None
     assert found.rule_options["no-lock-timeout"] == {"large-table-rows": 1000, "max-ms": 10_000}
-    assert found.large_tables == {"public.sessions": True, "public.countries": False}
+    assert found.sizes.large == {"public.sessions": True, "public.countries": False}
     assert found.production.rows == {"public.events": 41_200_000}
     assert [(one.name, one.is_query) for one in found.expectations] == [
         ("every order has a customer", True),

@@ -10,7 +10,7 @@ from bot.model import HistoryProblem, Migration, Plan, PullRequest, Severity, So
 from bot.production import Production
 from bot.question import Surroundings, question_of
 from bot.settings import Settings
-from bot.team import Expected
+from bot.team import Expected, Sizes
 
 ONE = Migration("m/1.sql", "1", "plain", "SELECT 1;")
 TWO = Migration("m/2.sql", "2", "plain", "SELECT 2;")
@@ -54,7 +54,8 @@ DIFFERENT = [
     ({"settings": replace(SETTINGS, production=Production(total=1))}, True),
     ({"settings": replace(SETTINGS, production=Production({"public.orders": 1}))}, True),
     ({"settings": replace(SETTINGS, rule_options={"reads-blocked": {"error-factor": 2.0}})}, True),
-    ({"settings": replace(SETTINGS, large_tables={"public.orders": True})}, True),
+    ({"settings": replace(SETTINGS, sizes=Sizes({"public.orders": True}))}, True),
+    ({"settings": replace(SETTINGS, sizes=Sizes(rows={"public.orders": 7}))}, True),
     ({"settings": replace(SETTINGS, expectations=(Expected("none", "SELECT 1", is_query=True, line=2),))}, True),
     ({"settings": replace(SETTINGS, show_row_data=True)}, True),
     ({"settings": replace(SETTINGS, seed="elsewhere/the-same.dump")}, False),
