@@ -146,7 +146,7 @@ def _plan(
         github.reader(pull.base_sha),
         layout=settings.settings.layout,
         folders=settings.settings.migrations,
-        with_base=settings.settings.seed is None,
+        with_base=not settings.settings.data_is_there,
         known=Known(settings.settings.placeholders),
         ignored=settings.settings.ignored_paths,
     )

@@ -207,10 +207,24 @@ def _add_command(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_provider(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--clone-provider", metavar="P", help="where clones come from: a server of our own, or a service (default: embedded)"
+    )
+    parser.add_argument(
+        "--clone-option",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        dest="clone_options",
+        help="what that service must know; may be repeated (its URL and token: MIGRATION_REHEARSAL_CLONE_URL, …_CLONE_TOKEN)",
+    )
+
+
 def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="S", help="dump: plain SQL, .gz, custom, directory or tar; a path or an https URL")
     parser.add_argument("--seed-sql", metavar="F", help="SQL file to run after the seed is there")
-    parser.add_argument("--clone-provider", metavar="P", help="where clones come from (default: embedded)")
+    _add_provider(parser)
     parser.add_argument("--fail-on", metavar="SEVERITY", help="error, warning or never (default: error)")
     parser.add_argument("--large-table-rows", metavar="N", help="tables with fewer rows are small (default: 10000)")
     parser.add_argument("--max-reads-blocked-ms", metavar="MS", help="how long reads of a table may wait (default: 500)")
@@ -330,7 +344,7 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
         base = _base_of(paths[0], options.base)
         siblings, read = _around(paths, base)
         known = _known(paths[0], settings, base)
-        plan = plan_files(paths, siblings, read, settings.layout, with_base=settings.seed is None, known=known)
+        plan = plan_files(paths, siblings, read, settings.layout, with_base=not settings.data_is_there, known=known)
         return replace(plan, reviewed=options.base is not None)
     from bot.git import open_repository  # noqa: PLC0415
 
@@ -342,7 +356,7 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
         repository.read_base,
         layout=settings.layout,
         folders=settings.migrations,
-        with_base=settings.seed is None,
+        with_base=not settings.data_is_there,
         known=Known(settings.placeholders),
         ignored=settings.ignored_paths,
     )

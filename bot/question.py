@@ -75,7 +75,7 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
         [plan.tree, plan.base_command.line if plan.base_command else None, settings.network],
         surroundings.seed_sql,
         surroundings.servers,
-        settings.clone_provider,
+        settings.clone.provider,
         settings.time_limit_s,
         settings.way_back,
         [settings.role, settings.superuser, sorted(settings.extensions)],

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from bot.clones import check_provider
+from bot.clones import EMBEDDED, EMPTY, PROVIDERS, check_provider
+from bot.clones.services.base import Access
 from bot.configuration import Configuration, read_configuration
 from bot.errors import UsageError
 from bot.journal.place import Place
@@ -89,7 +90,28 @@ INPUTS = (
         values="`name=value`",
         key=True,
     ),
-    Input("clone-provider", "embedded", "Where clones come from.", "--clone-provider", values="`embedded`"),
+    Input(
+        "clone-provider",
+        "embedded",
+        "Where clones come from: a server of our own, or a service that has the data already (docs/clones).",
+        "--clone-provider",
+        values=_either(PROVIDERS),
+    ),
+    Input(
+        "clone-url",
+        "",
+        "Where that service is; of `server` the URL of the template database, best a secret.",
+        variable=True,
+        values="a URL",
+    ),
+    Input("clone-token", "", "What lets us into that service: a secret.", variable=True),
+    Input(
+        "clone-options",
+        "",
+        "What else that service must know, as docs/clones says: `name=value`, one a line.",
+        "--clone-option",
+        values="lines `name=value`",
+    ),
     Input(
         "fail-on",
         "error",
@@ -244,7 +266,7 @@ class Settings:
     layout: str | None = None
     migrations: tuple[str, ...] = ()
     placeholders: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may be secrets
-    clone_provider: str = "embedded"
+    clone: Access = Access(EMBEDDED)  # noqa: RUF009  frozen
     fail_on: str = "error"
     neutral_warnings: bool = False
     large_table_rows: int = 10_000
@@ -267,6 +289,11 @@ class Settings:
     template: Template | None = None  # without its text, until somebody has read it
     network: bool = False  # whether a command may reach more than the clone
     journal: Place = Place()  # noqa: RUF009  frozen
+
+    @property
+    def data_is_there(self) -> bool:
+        """Whether what is rehearsed on holds data, and a history, before anything is run: a dump, or a service's clone."""
+        return self.seed is not None or self.clone.provider not in (EMBEDDED, *EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,8 +322,9 @@ class ActionSettings:
 
     def secrets(self) -> list[str]:
         """What no log may show, line by line, as the runner masks lines."""
-        journal = self.settings.journal
+        journal, clone = self.settings.journal, self.settings.clone
         given = [self.token, journal.url or "", *_passwords(journal.url), *(journal.key or "").splitlines()]
+        given += [clone.url or "", *_passwords(clone.url), clone.token or ""]
         return [secret.strip() for secret in given if secret.strip()]
 
 
@@ -366,8 +394,8 @@ def settings_from(inputs: Mapping[str, str], configuration: Configuration = Conf
         seed_sql=given.get("seed-sql"),
         layout=layout,
         migrations=tuple(line.strip() for line in given.get("migrations", "").splitlines() if line.strip()),
-        placeholders=_placeholders(given.get("placeholders", "")),
-        clone_provider=check_provider(given.get("clone-provider", "embedded")),
+        placeholders=_named_values("placeholders", given.get("placeholders", ""), "schema=app"),
+        clone=_access(given),
         fail_on=_one_of(given, "fail-on", FAIL_ON),
         neutral_warnings=_flag(given, "neutral-warnings"),
         large_table_rows=int(_number(given, "large-table-rows")),
@@ -409,8 +437,8 @@ def _refuse_what_is_no_text(inputs: Mapping[str, str]) -> None:
             )
 
 
-def _placeholders(given: str) -> dict[str, str]:
-    """Lines `name=value`. Whatever is wrong, no value is told. Raises UsageError."""
+def _named_values(what: str, given: str, example: str) -> dict[str, str]:
+    """Lines `name=value` of an input. Whatever is wrong, no value is told. Raises UsageError."""
     found: dict[str, str] = {}
     for number, line in enumerate(given.splitlines(), start=1):
         name, equals, value = (part.strip() for part in line.partition("="))
@@ -418,12 +446,22 @@ def _placeholders(given: str) -> dict[str, str]:
             continue
         if not equals or not re.fullmatch(r"[^\s{}$'\"]+", name) or name in found:
             raise UsageError(
-                f"The input placeholders has no name and value in its line {number}, or a name that it had before.",
+                f"The input {what} has no name and value in its line {number}, or a name that it had before.",
                 why="A value holds no line break: lines of a migration would not be those of its file any more.",
-                advice="Give one in each line, as in `schema=app`.",
+                advice=f"Give one in each line, as in `{example}`.",
             )
         found[name] = value
     return found
+
+
+def _access(given: Mapping[str, str]) -> Access:
+    """The service that clones come from. What it needs besides is asked for when it is used. Raises UsageError."""
+    return Access(
+        check_provider(given.get("clone-provider", EMBEDDED)),
+        given.get("clone-url"),
+        given.get("clone-token"),
+        _named_values("clone-options", given.get("clone-options", ""), "project=cold-sky-123"),
+    )
 
 
 def _role(given: str | None) -> str | None:
