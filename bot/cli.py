@@ -1,4 +1,4 @@
-"""The command line: `migration-rehearsal rehearse | list | sidecar | journal`."""
+"""The command line: `migration-rehearsal rehearse | list | reap | sidecar | journal`."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="rehearse | list | sidecar | journal")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="rehearse | list | reap | sidecar | journal")
     rehearse = commands.add_parser(
         "rehearse", help="rehearse migrations and report", epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -113,9 +113,24 @@ def _parser() -> argparse.ArgumentParser:
     _add_what(listing)
     listing.add_argument("--format", choices=("text", "json"), default="text")
     listing.set_defaults(run=_list)
+    _add_reap(commands)
     _add_sidecar(commands)
     _add_journal(commands)
     return parser
+
+
+def _add_reap(commands: Any) -> None:
+    reap = commands.add_parser(
+        "reap",
+        help="give back clones that killed runs left with a service",
+        description="Gives back clones that killed runs left with a service: those of our making, and of a certain age. Each "
+        "rehearsal does it with those of more than a day; a server of our own leaves none.",
+        epilog="The service's URL and token come from MIGRATION_REHEARSAL_CLONE_URL and MIGRATION_REHEARSAL_CLONE_TOKEN.",
+    )
+    _add_provider(reap)
+    reap.add_argument("--older-than", type=float, default=24.0, metavar="HOURS", help="age of a clone (default: 24)")
+    reap.add_argument("--dry-run", action="store_true", help="only say which these are")
+    reap.set_defaults(run=_reap)
 
 
 def _add_sidecar(commands: Any) -> None:
@@ -538,6 +553,34 @@ def _list(options: argparse.Namespace) -> int:
 
     plan = _plan(options, _settings(options))
     sys.stdout.write(report.plan_to_json(plan) if options.format == "json" else report.plan_text(plan))
+    return 0
+
+
+def _reap(options: argparse.Namespace) -> int:
+    from datetime import timedelta  # noqa: PLC0415
+
+    from bot.clones import EMBEDDED  # noqa: PLC0415
+    from bot.clones.services import forgotten, service_of  # noqa: PLC0415
+    from bot.words import count, one_line  # noqa: PLC0415
+
+    access = _settings(options).clone
+    if access.provider == EMBEDDED:
+        raise UsageError(
+            "A server of our own leaves nothing behind: it ends with its run, however that ends.",
+            advice="Name the service whose clones are to be given back: --clone-provider.",
+        )
+    if not 0 <= options.older_than <= 24 * 36_500:
+        raise UsageError("--older-than is a number of hours.", advice="Give 0 or more, and no more than a hundred years.")
+    service = service_of(access)
+    try:
+        found = forgotten(service, timedelta(hours=options.older_than))
+        for left in found:
+            print(f"{one_line(left.name)}  of {left.made_at:%Y-%m-%d %H:%M} UTC", flush=True)
+            if not options.dry_run:
+                service.release(left.handle)
+    finally:
+        service.close()
+    print(f"{count(len(found), 'clone')} {'would be' if options.dry_run else 'were' if len(found) != 1 else 'was'} given back")
     return 0
 
 

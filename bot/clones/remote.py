@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import psycopg
@@ -21,17 +21,17 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bot.clones import Clone
 from bot.clones.hindrances import OURS, UNHINDERED, as_options
-from bot.clones.services import Kind, Lease, Order, Service, ServiceError
+from bot.clones.services import Kind, Lease, Order, Service, ServiceError, forgotten
 from bot.errors import CloneError, JournalError, RehearsalError
 from bot.journal.runs import Steps
 from bot.journal.steps import Step, StepRow
 from bot.plain import from_plain, to_plain
 from bot.postgres.counts import next_xid
 from bot.postgres.guard import Guard
-from bot.words import masked, one_line
+from bot.words import masked, name, one_line
 
 _FIRST_STEP = 1000  # the steps of a clone: got, and given back; far behind those of a rehearsal
-FORGOTTEN = timedelta(hours=24)  # after which a clone of ours is nobody's any more
+_FORGOTTEN = timedelta(hours=24)  # after which a clone of ours is nobody's any more
 _ENTER_S = 30.0  # a service may say that a database is ready before it takes connections
 _NOT_YET = ("57P03",)  # cannot_connect_now
 _Connection = TypeVar("_Connection", bound=psycopg.Connection)
@@ -159,8 +159,9 @@ class Remote:
                 self._give_back(place // 2, lease.handle)
         self._next = max((place // 2 + 1 for place in steps), default=0)
         with suppress(ServiceError):  # a run is not stopped by what others left
-            if removed := reap(self._service, FORGOTTEN):
-                self.notes.append(f"Clones that were left by runs of more than a day ago were removed: {removed}.")
+            for left in forgotten(self._service, _FORGOTTEN):
+                self._service.release(left.handle)
+                self.notes.append(f"The clone {name(left.name)}, left by a run of more than a day ago, was given back.")
 
     # ── Connections ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -277,14 +278,6 @@ class _Kept(psycopg.Connection):
     def end(self) -> None:
         """Ends the connection."""
         super().close()
-
-
-def reap(service: Service, older_than: timedelta) -> int:
-    """Gives back what nobody did, of ours and of that age; gives how many. Raises ServiceError."""
-    old = [left for left in service.leftovers() if left.made_at < datetime.now(UTC) - older_than]
-    for left in old:
-        service.release(left.handle)
-    return len(old)
 
 
 def _is_done(row: StepRow | None) -> bool:

@@ -13,7 +13,6 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from bot.clones.remote import reap
 from bot.clones.services import Access, Order, ServiceError, service_of
 from tests.contract.fake_clones import Cluster, Database
 from tests.fix_cli import Run
@@ -143,17 +142,31 @@ def test_what_is_not_ours_stays(staging: Staging) -> None:
     service.release(lease.handle)
 
 
-def test_only_what_is_old_is_reaped(staging: Staging) -> None:
+OLD = "migration-rehearsal: clone of x, made 2026-01-01T00:00:00Z"
+
+
+def test_only_what_is_old_is_reaped(rehearse: Callable[..., Run], run: Callable[..., Run], staging: Staging) -> None:
     service = service_of(staging.access())
     old, new = service.acquire(order()), service.acquire(order("b" * 32))
-    comment = "migration-rehearsal: clone of x, made 2026-01-01T00:00:00Z"
-    staging.cluster.session.execute(
-        sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(old.handle), sql.Literal(comment))
-    )
+    staging.cluster.session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(old.handle), sql.Literal(OLD)))
 
-    assert reap(service, timedelta(hours=24)) == 1
+    said = run("reap", "--dry-run")
+    assert (said.status, said.out) == (0, f"{old.handle}  of 2026-01-01 00:00 UTC\n1 clone would be given back\n")
+    assert staging.clones() == [old.handle, new.handle]
+    assert run("reap").out.endswith("1 clone was given back\n")
     assert staging.clones() == [new.handle]
-    service.release(new.handle)
+    assert run("reap", "--older-than", "0").status == 0
+    assert staging.clones() == []
+
+
+def test_a_rehearsal_gives_back_what_others_forgot(rehearse: Callable[..., Run], staging: Staging) -> None:
+    old = service_of(staging.access()).acquire(order())
+    staging.cluster.session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(old.handle), sql.Literal(OLD)))
+
+    report = json.loads(rehearse("1_good.sql").out)
+
+    assert any(old.handle in note and "was given back" in note for note in report["notes"])
+    assert staging.clones() == []
 
 
 def test_a_clone_left_half_made_is_made_anew(staging: Staging) -> None:

@@ -183,9 +183,7 @@ def test_the_table_has_each_option_of_the_command_line(capsys: pytest.CaptureFix
 
 
 def test_the_table_has_each_variable_that_the_command_line_reads() -> None:
-    assert column("`MIGRATION_REHEARSAL_…`") == [
-        i.name.upper().replace("-", "_") for i in INPUTS if i.flag or i.name == "journal-key"
-    ]
+    assert column("`MIGRATION_REHEARSAL_…`") == [i.name.upper().replace("-", "_") for i in INPUTS if i.flag or i.variable]
 
 
 def test_what_the_table_says_of_the_file_is_read_from_it() -> None:
