@@ -19,6 +19,7 @@ from bot.applying import Limits, apply, message_of
 from bot.clones import EMBEDDED, EMPTY, Clone, Provider
 from bot.clones.embedded import SEED, EmbeddedProvider, observer, reader
 from bot.clones.lookout import Lookout
+from bot.clones.remote import Remote
 from bot.clones.services import Service, service_of
 from bot.clones.session import Session
 from bot.commanding import can_be_apart, run_command
@@ -258,11 +259,12 @@ class _Answer:
         if not plan.migrations:
             findings = judge((), (), plan.problems, Policy(severities=self.settings.severities))
             return Report(conclude(findings, self.settings.fail_on), facts, findings=findings, notes=(plan.reason,))
+        provider = self._remote()
         known = self._known()
         ground = self._known_ground() if self._is_all(known) else None
         rehearsals = [k.rehearsal for k in known]
         if ground is None:
-            ground, rehearsals = self._rehearsed(known)
+            ground, rehearsals = self._rehearsed(known, provider)
         clone, past, other = ground.clone, ground.past, self.effects.elsewhere(plan)
         migrations = to_rehearse(plan, past)
         rehearsals += map(_skipped, migrations[len(rehearsals) :])
@@ -343,10 +345,18 @@ class _Answer:
 
     # ── What it does not ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _rehearsed(self, known: Sequence[_Known]) -> tuple[_Ground, list[Rehearsal]]:
+    def _remote(self) -> Remote | None:
+        """The provider of a service's clones; what an earlier attempt at this run has left there is given back first."""
+        if self.source.service is None:
+            return None
+        provider = remote(self.source.service, self.question.plan, self.settings, self.run)
+        provider.give_back_earlier()
+        return provider
+
+    def _rehearsed(self, known: Sequence[_Known], away: Remote | None) -> tuple[_Ground, list[Rehearsal]]:
         late: list[str] = []  # what is known only when all is given back
         with ExitStack() as stack:
-            provider, clone, ground = self._elsewhere(stack, late) if self.source.service else self._here(stack)
+            provider, clone, ground = self._elsewhere(stack, away, late) if away else self._here(stack)
             standing = _standing(provider, clone, self.settings, self.progress)
             notes = (*said_before(self.settings.expectations, standing), *_not_there(provider, clone, self.settings))
             ground = replace(ground, notes=(*ground.notes, *notes))
@@ -383,14 +393,12 @@ class _Answer:
             server = stack.enter_context(embedded_server(binaries))
         return server, *_make_seed(server, seed, plan, settings, progress)
 
-    def _elsewhere(self, stack: ExitStack, late: list[str]) -> tuple[Provider, Clone, _Ground]:
+    def _elsewhere(self, stack: ExitStack, provider: Remote, late: list[str]) -> tuple[Provider, Clone, _Ground]:
         """A clone of a service, filled from a server of our own where the service gives an empty one."""
-        assert self.source.service is not None  # noqa: S101  asked before
         local, notes = None, list[str]()
         if self.settings.clone.provider in EMPTY:
             server, facts, _role, _since_xid, notes, past = self._seeded(stack)
             local = Local(server, facts, past)
-        provider = remote(self.source.service, self.question.plan, self.settings, self.run)
         stack.callback(lambda: late.extend(provider.notes))  # called when all is given back
         where = stage(stack, provider, self.question.plan, self.settings, self.source.identity, self.progress, local)
         return where.provider, where.clone, _Ground(where.facts, (*notes, *where.notes), where.past)

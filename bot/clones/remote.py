@@ -82,7 +82,6 @@ class Remote:
         self._pristine: Clone | None = None
 
     def __enter__(self) -> Remote:
-        self._give_back_earlier()
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -149,9 +148,10 @@ class Remote:
                 f"A clone could not be given back: {error.what} `migration-rehearsal reap` removes it when it is a day old."
             )
 
-    def _give_back_earlier(self) -> None:
+    def give_back_earlier(self) -> None:
         """What an earlier attempt at this run, which broke off, has got and not given back: its state is not known. And what
-        others have forgotten.
+        others have forgotten. To be called before a clone is got, and where none has to be got any more, too. Raises
+        ServiceError.
         """
         steps = {row.step_id - _FIRST_STEP: row for row in self._run.steps_from(_FIRST_STEP)}
         for place in sorted(place for place in steps if place % 2 == 0 and not _is_done(steps.get(place + 1))):
