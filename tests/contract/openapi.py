@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -79,11 +80,34 @@ class AlsoAnswers:
 
 
 @dataclass(frozen=True)
+class AlsoHolds:
+    """The object at `pointer` has a further property `name`, whose schema is given as JSON text."""
+
+    pointer: str
+    name: str
+    schema: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class AnswersWith:
+    """What an operation answers with a status, as JSON text: the description says it in prose, or only half of it."""
+
+    method: str
+    template: str
+    status: int
+    schema: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Errata:
     """Where a description is known to differ from the service, each with the reason we believe so."""
 
     nulls: tuple[MayBeNull, ...] = ()
     answers: tuple[AlsoAnswers, ...] = ()
+    properties: tuple[AlsoHolds, ...] = ()
+    bodies: tuple[AnswersWith, ...] = ()
 
 
 NO_ERRATA = Errata()
@@ -105,7 +129,8 @@ class Contract:
     """An OpenAPI 3.0 or 3.1 description that judges requests and answers.
 
     Every object whose description lists properties is closed, in requests and in answers: a client that sends
-    a key nobody knows, or a fake that invents one, is caught. Headers are not judged.
+    a key nobody knows, or a fake that invents one, is caught. Headers that are described are judged where they are
+    given; the others are HTTP's own.
     """
 
     document: Json
@@ -116,8 +141,13 @@ class Contract:
         document = json.loads(json.dumps(self.document))  # a copy: the errata change it
         for null in self.errata.nulls:
             _make_nullable(document, null)
+        for more in self.errata.properties:
+            _at(document, more.pointer)["properties"][more.name] = json.loads(more.schema)
+        for body in self.errata.bodies:
+            answer = document["paths"][body.template][body.method.lower()]["responses"][str(body.status)]
+            answer["content"] = {"application/json": {"schema": json.loads(body.schema)}}
         self._is_30 = _is_openapi_30(document)
-        self.document = _as_schema(document, nullable=self._is_30)
+        self.document = _as_schema(_merged(document, document), nullable=self._is_30)
         dialect = DRAFT4 if self._is_30 else DRAFT202012
         empty: Registry[Any] = Registry()
         self._registry = empty.with_resource(_ROOT, dialect.create_resource(self.document))
@@ -133,9 +163,17 @@ class Contract:
         )
 
     def check_request(
-        self, method: str, template: str, path: Mapping[str, str], query: Mapping[str, str], body: Any
+        self,
+        method: str,
+        template: str,
+        path: Mapping[str, str],
+        query: Mapping[str, str],
+        body: Any,
+        headers: Mapping[str, str] | None = None,
     ) -> list[str]:
-        """What is wrong with a request: its path and query parameters (as text), its body (None is none)."""
+        """What is wrong with a request: its path and query parameters (as text), its body (None is none), and
+        those of its headers that are described.
+        """
         operation = self._operation(method, template)
         if operation is None:
             return ["the description has no such operation"]
@@ -144,6 +182,7 @@ class Contract:
         return [
             *self._check_parameters("path", known, path),
             *self._check_parameters("query", known, query),
+            *(self._check_headers(known, headers) if headers is not None else ()),
             *self._check_request_body(operation, body),
         ]
 
@@ -152,10 +191,11 @@ class Contract:
         operation = self._operation(method, template)
         if operation is None:
             return ["the description has no such operation"]
-        listed = operation["responses"].get(str(status))
+        listed = operation["responses"].get(str(status), operation["responses"].get("default"))
         if listed is not None:
             content = self._resolved(listed).get("content", {})
-            schema = content.get("application/json", {}).get("schema")
+            media = content.get("application/json", content.get("*/*"))
+            schema = None if media is None else media.get("schema", {})  # a medium without a schema: anything
         else:
             schema = self._schema_of_unlisted(status)
             if schema is None:
@@ -189,6 +229,11 @@ class Contract:
             elif each.get("required"):
                 found.append(f"{place} parameter {name} is missing")
         return found
+
+    def _check_headers(self, known: list[Json], headers: Mapping[str, str]) -> list[str]:
+        names = {each["name"].lower(): each["name"] for each in known if each["in"] == "header"}
+        given = {names[name.lower()]: text for name, text in headers.items() if name.lower() in names}
+        return self._check_parameters("header", known, given)
 
     def _check_request_body(self, operation: Json, body: Any) -> list[str]:
         described = operation.get("requestBody")
@@ -238,6 +283,38 @@ def _at(document: Json, pointer: str) -> Json:
     for key in pointer.split("/"):
         node = node[key.replace("~1", "/").replace("~0", "~")]
     return node
+
+
+# What a part of an allOf may have, for all of them to be one object; the rest is left as it is.
+_PLAIN = frozenset({"type", "properties", "required", "description", "title", "example", "x-source"})
+
+
+def _merged(node: Any, document: Json) -> Any:
+    """A node in which an allOf of plain objects is one object: each part alone, once closed, would refuse the others'
+    properties.
+    """
+    if isinstance(node, list):
+        return [_merged(each, document) for each in node]
+    if not isinstance(node, dict):
+        return node
+    parts = _parts(node, document) if "allOf" in node else []
+    if parts and all(part.keys() <= _PLAIN and part.get("type") == "object" and "properties" in part for part in parts):
+        properties = {name: _merged(each, document) for part in parts for name, each in part["properties"].items()}
+        required = [name for part in parts for name in part.get("required", ())]
+        return {"type": "object", "properties": properties, **({"required": required} if required else {})}
+    return {key: _merged(value, document) for key, value in node.items()}
+
+
+def _parts(node: Json, document: Json) -> list[Json]:
+    """The parts of an allOf, whatever is referred to put in place; an allOf among them gives its own."""
+    found: list[Json] = []
+    for part in node["allOf"]:
+        plain = part
+        while "$ref" in plain:
+            plain = _at(document, plain["$ref"].removeprefix("#/"))
+        found += _parts(plain, document) if plain.keys() == {"allOf"} else [plain]
+    beside = {key: value for key, value in node.items() if key not in {"allOf", "description", "type"}}
+    return [*found, beside] if beside else found
 
 
 def _as_schema(node: Any, *, nullable: bool, closed: bool = True) -> Any:
@@ -307,6 +384,12 @@ def _is_uri(value: object) -> bool:
         return True
     parts = urlsplit(value)
     return bool(parts.scheme and parts.netloc) and not re.search(r"[\s{}<>\"\\^`|]", value)
+
+
+@FORMATS.checks("uuid", raises=ValueError)
+def _is_uuid(value: object) -> bool:
+    """As it is usually written, with its four hyphens; what is not text is left to `type`."""
+    return not isinstance(value, str) or str(uuid.UUID(value)) == value.lower()
 
 
 @FORMATS.checks("email")
