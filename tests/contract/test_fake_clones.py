@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,7 +40,17 @@ from tests.contract.fake_clones import (
     tcp_server,
 )
 from tests.contract.fake_clones.dblab import LEAST_BITS, bits
-from tests.contract.openapi import FOLDER_VARIABLE, Json, load_contract, needs_contract_named
+from tests.contract.openapi import (
+    FOLDER_VARIABLE,
+    NO_ERRATA,
+    AlsoHolds,
+    AnswersWith,
+    Contract,
+    Errata,
+    Json,
+    load_contract,
+    needs_contract_named,
+)
 from tests.fix_clones import make_parent, tended
 from tests.fix_postgres import POSTGRES_BIN
 
@@ -524,6 +535,21 @@ def test_neon_an_operation_is_looked_at_until_it_is_finished_and_only_then_is_th
     assert is_open(uri)
 
 
+def test_neon_looks_at_the_branch_or_its_endpoint_do_too_where_the_operations_are_not_known(
+    console: httpx.Client, neon: FakeNeon
+) -> None:
+    neon.next("create", Slow(2), Lost())
+    with pytest.raises(httpx.RemoteProtocolError):
+        branched(console)
+    (found,) = console.get(BRANCHES, params={"search": "rehearsal-1"}).json()["branches"]
+    one = f"{BRANCHES}/{found['id']}"
+    assert [console.get(one).json()["branch"]["current_state"] for _ in range(2)] == ["init", "init"]
+    (endpoint,) = console.get(f"{one}/endpoints").json()["endpoints"]
+    assert (endpoint["current_state"], "pending_state" in endpoint) == ("active", False)
+    assert console.get(one).json()["branch"]["current_state"] == "ready"
+    assert rows(uri_of(console, found["id"]).json()["uri"]) == GOODS
+
+
 @pytest.mark.parametrize("end", ["failed", "error", "cancelled", "skipped"])
 def test_neon_an_operation_that_fails_leaves_a_branch_that_must_be_deleted(
     console: httpx.Client, neon: FakeNeon, end: str
@@ -958,9 +984,25 @@ def test_an_order_for_what_it_does_not_have_is_an_error(neon: FakeNeon) -> None:
         neon.next("reset", Lost())
 
 
+def test_an_order_that_an_operation_can_not_follow_is_an_error(ardent: FakeArdent, neon: FakeNeon) -> None:
+    with pytest.raises(LookupError, match="create of ardent can't be Slow"):
+        ardent.next("create", Lost(), Slow(1))
+    with pytest.raises(LookupError, match="delete of neon can't be Broken"):
+        neon.next("delete", Broken())
+
+
+def test_a_parent_that_can_not_be_copied_is_a_problem_and_leaves_nothing(cluster: Cluster, parent: Database, talk: Talk) -> None:
+    before = cluster.names()
+    with FakeArdent(cluster, replace(parent, name="postgres")) as fake:
+        assert talk(fake, BEARER).post("/v1/branch/create", json=BRANCH).status_code == 500
+        assert "belong to a role that is no superuser" in fake.take_problems()[0]
+        assert cluster.names() == before
+
+
 def test_fields_that_nobody_described(console: httpx.Client, neon: FakeNeon) -> None:
-    neon.next("create", Extra({"is_new": True}, at="endpoints.*"))
-    assert [each["is_new"] for each in branched(console)["endpoints"]] == [True]
+    neon.next("create", Extra({"is_new": True}, at="endpoints.*"), Extra({"more": 1}))
+    body = branched(console)
+    assert ([each["is_new"] for each in body["endpoints"]], body["more"]) == ([True], 1)
     assert "is_new" not in console.get(f"{BRANCHES}/{neon.main}").json()["branch"]
 
 
@@ -1146,3 +1188,74 @@ def test_with_tls_the_url_asks_for_it_and_a_client_can_verify_the_server(tls_clu
         with pytest.raises(psycopg.OperationalError, match="certificate verify failed"):
             psycopg.connect(uri, sslmode="verify-full", sslrootcert="system")
     tls_cluster.drop(parent)
+
+
+# --- What these descriptions need of the checking ---------------------------------------------------
+
+NAMED = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
+AGED = {"type": "object", "properties": {"age": {"type": "integer"}}}
+BOTH = {"allOf": [{"$ref": "#/components/schemas/named"}, {"$ref": "#/components/schemas/aged"}]}
+
+
+def answering(schema: Json | None, errata: Errata = NO_ERRATA, media: str = "application/json") -> Contract:
+    """A description of one operation, which answers 200 with a schema and anything else with what is named."""
+    header = {"name": "Pet-Key", "in": "header", "required": True, "schema": {"type": "string", "maxLength": 3}}
+    found = {"content": {media: {"schema": schema} if schema is not None else {}}}
+    other = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/named"}}}}
+    document = {
+        "openapi": "3.0.3",
+        "paths": {"/pet": {"get": {"parameters": [header], "responses": {"200": found, "204": {}, "default": other}}}},
+        "components": {"schemas": {"named": NAMED, "aged": AGED, "both": BOTH}},
+    }
+    return Contract(document, errata)
+
+
+def judged(contract: Contract, body: Any, status: int = 200) -> str:
+    """What the contract says to an answer, in one line."""
+    return "; ".join(contract.check_answer("GET", "/pet", status, body))
+
+
+@pytest.mark.parametrize("schema", [BOTH, {"allOf": [BOTH]}, {"$ref": "#/components/schemas/both"}])
+def test_all_parts_of_an_answer_are_one_closed_object(schema: Json) -> None:
+    contract = answering(schema)
+    assert judged(contract, {"name": "Tom", "age": 7}) == ""
+    assert "'name' is a required property" in judged(contract, {"age": 7})
+    assert "'7' is not of type 'integer'" in judged(contract, {"name": "Tom", "age": "7"})
+    assert "'kind' was unexpected" in judged(contract, {"name": "Tom", "kind": "cat"})
+
+
+def test_what_is_not_one_object_stays_as_it_is() -> None:
+    contract = answering({"allOf": [{"$ref": "#/components/schemas/aged"}, {"type": "object", "minProperties": 2}]})
+    assert "does not have enough properties" in judged(contract, {"age": 7})
+
+
+def test_a_status_that_is_not_listed_is_held_to_the_default() -> None:
+    assert judged(answering(NAMED), {"name": "gone"}, 404) == ""
+    assert "'name' is a required property" in judged(answering(NAMED), {}, 404)
+
+
+def test_a_medium_without_a_schema_may_be_anything_and_any_medium_is_judged() -> None:
+    assert [judged(answering(None), body) for body in (None, [1], {"a": 1})] == ["", "", ""]
+    assert "'name' is a required property" in judged(answering(NAMED, media="*/*"), {})
+
+
+@pytest.mark.parametrize(
+    ("headers", "problem"),
+    [
+        ({"pet-key": "abc", "Other": "x"}, []),
+        ({"Other": "x"}, ["header parameter Pet-Key is missing"]),
+        ({"Pet-Key": "abcd"}, ["header parameter Pet-Key: at $: 'abcd' is too long"]),
+        (None, []),
+    ],
+)
+def test_a_header_that_is_described_is_judged_where_headers_are_given(headers: dict[str, str] | None, problem: list[str]) -> None:
+    assert answering(NAMED).check_request("GET", "/pet", {}, {}, None, headers) == problem
+
+
+def test_errata_add_a_property_and_say_what_was_told_in_prose() -> None:
+    more = AlsoHolds("components/schemas/named", "id", '{"type": "string", "format": "uuid"}', "a recipe sends it")
+    said = AnswersWith("GET", "/pet", 204, '{"type": "array"}', "told in prose")
+    contract = answering({"$ref": "#/components/schemas/named"}, Errata(properties=(more,), bodies=(said,)))
+    assert judged(contract, {"name": "Tom", "id": str(uuid.uuid4())}) == ""
+    assert "'7' is not a 'uuid'" in judged(contract, {"name": "Tom", "id": "7"})
+    assert (judged(contract, [], 204), "is not of type 'array'" in judged(contract, {}, 204)) == ("", True)

@@ -103,7 +103,7 @@ class FakeDblab(Service):
 
     # The operations
 
-    @operation("create", "POST", "/clone")
+    @operation("create", "POST", "/clone", takes=(Slow, Broken))
     def create(self, call: Call) -> Answer:
         self._admit(call)
         body = call.request.body or {}
@@ -130,7 +130,7 @@ class FakeDblab(Service):
             raise Refused(404, "not_found", "clone not found")
         return Answer(200, self._clone(clone))
 
-    @operation("delete", "DELETE", _CLONE)
+    @operation("delete", "DELETE", _CLONE, takes=(Slow, Broken))
     def delete(self, call: Call) -> Answer:
         clone = self._asked(call)
         if clone.protected and clone.code != "FATAL":
@@ -150,7 +150,7 @@ class FakeDblab(Service):
         self._clones[clone.id] = changed
         return Answer(200, self._clone(changed))
 
-    @operation("reset", "POST", f"{_CLONE}/reset")
+    @operation("reset", "POST", f"{_CLONE}/reset", takes=(Slow,))
     def reset(self, call: Call) -> Answer:
         clone, slow, body = self._asked(call), call.planned(Slow), call.request.body or {}
         if not clone.is_started:

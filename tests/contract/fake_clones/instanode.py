@@ -147,14 +147,13 @@ class FakeInstanode(Service):
             answer = self.fail_or(call, route)
         except Refused as refused:  # its answer is kept too
             answer = self.refusal(refused)
-        if answer.status < 500:
-            slow, until = call.planned(Slow), self.now() + (_BODY_LIVES if key is None else _KEY_LIVES)
-            self._kept[place] = Kept(body, answer, until, slow.polls if slow else 0, call.planned(Delayed) is not None)
+        slow, until = call.planned(Slow), self.now() + (_BODY_LIVES if key is None else _KEY_LIVES)
+        self._kept[place] = Kept(body, answer, until, slow.polls if slow else 0, call.planned(Delayed) is not None)
         return answer
 
     @staticmethod
     def _is_outside(fault: Fail | None) -> bool:
-        """Whether a failure comes from before where answers are kept: too many requests, or nobody there."""
+        """Whether a failure is none that is kept: too many requests, or nobody there."""
         return fault is not None and (fault.status == 429 or fault.status >= 500)
 
     def _replayed(self, place: tuple[str | None, str], body: str) -> Answer:
@@ -176,7 +175,7 @@ class FakeInstanode(Service):
 
     # The operations
 
-    @operation("provision", "POST", "/db/new")
+    @operation("provision", "POST", "/db/new", takes=(Slow,))
     def provision(self, call: Call) -> Answer:
         owner, body = self._caller(call), self._provision_body(call)
         name, env = self._checked_name(body), self._checked_env(body)

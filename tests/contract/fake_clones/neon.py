@@ -102,7 +102,7 @@ class FakeNeon(Service):
         self._admit(call)
         return Answer(200, {"project": self._project()})
 
-    @operation("create", "POST", _BRANCHES)
+    @operation("create", "POST", _BRANCHES, takes=(Slow, Broken))
     def create(self, call: Call) -> Answer:
         self._admit(call)
         body = call.request.body or {}
@@ -144,9 +144,11 @@ class FakeNeon(Service):
     def get(self, call: Call) -> Answer:
         branch = self._asked(call)
         annotation = {"object": {"type": "console/branch", "id": branch.id}, "value": {}}
-        return Answer(200, {"branch": self._branch(branch), "annotation": annotation})
+        told = self._branch(branch)
+        self._look_at_all_of(branch)
+        return Answer(200, {"branch": told, "annotation": annotation})
 
-    @operation("delete", "DELETE", _BRANCH)
+    @operation("delete", "DELETE", _BRANCH, takes=(Slow,))
     def delete(self, call: Call) -> Answer:
         self._admit(call)
         if call.params["branch_id"] in self._gone:
@@ -163,7 +165,10 @@ class FakeNeon(Service):
 
     @operation("endpoints", "GET", f"{_BRANCH}/endpoints")
     def endpoints(self, call: Call) -> Answer:
-        return Answer(200, {"endpoints": self._endpoints(self._asked(call))})
+        branch = self._asked(call)
+        told = self._endpoints(branch, is_new=False)
+        self._look_at_all_of(branch)
+        return Answer(200, {"endpoints": told})
 
     @operation("databases", "GET", f"{_BRANCH}/databases")
     def list_databases(self, call: Call) -> Answer:
@@ -189,8 +194,7 @@ class FakeNeon(Service):
     def get_operation(self, call: Call) -> Answer:
         self._admit(call)
         kept = found(self._operations, call.params["operation_id"], "operation")
-        self._operations[kept.id] = replace(kept, polls=kept.polls - 1)
-        self._settle(kept)
+        self._look_at(kept)
         return Answer(200, {"operation": self._operation(kept)})
 
     # Parts of them
@@ -239,6 +243,20 @@ class FakeNeon(Service):
         self._settle(begun)  # what is not slow is done at once, though the answer says that it runs
         return self._operation(replace(begun, polls=1))
 
+    def _look_at(self, known: Operation) -> None:
+        """Settle what is over by now; what still runs is one look nearer to its end."""
+        self._settle(known)
+        self._operations[known.id] = replace(known, polls=known.polls - 1)
+
+    def _look_at_all_of(self, branch: Branch) -> None:
+        for each in [each for each in self._operations.values() if each.branch == branch.id]:
+            self._look_at(each)
+
+    def _status_of(self, branch: Branch, action: str) -> str:
+        """How far a branch is with something; the main one was made long ago."""
+        known = (each.status for each in self._operations.values() if (each.branch, each.action) == (branch.id, action))
+        return next(known, "finished")
+
     def _settle(self, known: Operation) -> None:
         if known.status == "finished" and known.branch in self._branches:
             for each in known.opens:
@@ -260,8 +278,8 @@ class FakeNeon(Service):
 
     def _created(self, branch: Branch) -> Json:
         body = {
-            "branch": self._branch(branch),
-            "endpoints": self._endpoints(branch),
+            "branch": {**self._branch(branch), "current_state": "init", "pending_state": "ready"},
+            "endpoints": self._endpoints(branch, is_new=True),
             "roles": self._roles(branch),
             "databases": self._databases(branch),
         }
@@ -286,7 +304,7 @@ class FakeNeon(Service):
             "id": branch.id,
             "project_id": self.project,
             "name": branch.name,
-            "current_state": "ready",
+            **_state(self._status_of(branch, "create_branch"), "ready"),
             "state_changed_at": self.stamp(branch.made_at),
             "creation_source": "console",
             "default": branch.parent is None,
@@ -297,7 +315,7 @@ class FakeNeon(Service):
             **({"expires_at": self.stamp(branch.expires_at)} if branch.expires_at else {}),
         }
 
-    def _endpoints(self, branch: Branch) -> list[Json]:
+    def _endpoints(self, branch: Branch, *, is_new: bool) -> list[Json]:
         if branch.endpoint is None:
             return []
         host = next(iter(branch.databases.values())).host
@@ -311,8 +329,7 @@ class FakeNeon(Service):
             "autoscaling_limit_min_cu": 0.25,
             "autoscaling_limit_max_cu": 0.25,
             "type": "read_write",
-            "current_state": "init",
-            "pending_state": "active",
+            **_state("running" if is_new else self._status_of(branch, "start_compute"), "active"),
             "settings": {},
             "pooler_enabled": False,
             "pooler_mode": "transaction",
@@ -372,3 +389,10 @@ class FakeNeon(Service):
             "consumption_period_end": now,
             "owner_id": "owner",
         }
+
+
+def _state(status: str, reached: str) -> Json:
+    """The state of what an operation leads to."""
+    if status == "finished":
+        return {"current_state": reached}
+    return {"current_state": "init", **({"pending_state": reached} if status == "running" else {})}

@@ -49,6 +49,7 @@ class Cluster:
     admin: str
     host: str
     port: int
+    session: psycopg.Connection = field(repr=False, compare=False)  # the superuser's, kept because a new one is slow
     ca_file: Path | None = None
 
     def connect(self, database: str = "postgres") -> psycopg.Connection:
@@ -62,50 +63,53 @@ class Cluster:
         """
         mark = secrets.token_hex(6)
         made = Database(f"db_{mark}", f"usr_{mark}", secrets.token_hex(12), self.host, self.port, tls=self.ca_file is not None)
-        words = {"db": sql.Identifier(made.name), "role": sql.Identifier(made.role), "password": sql.Literal(made.password)}
-        words |= {"login": sql.SQL("LOGIN" if is_open else "NOLOGIN"), "most": sql.Literal(most_connections)}
-        words |= {"template": sql.Identifier(template or "template1")}
-        with self.connect() as admin:
-            admin.execute(sql.SQL("CREATE ROLE {role} {login} PASSWORD {password} CONNECTION LIMIT {most}").format(**words))
-            if template is not None:
-                words["owner"] = sql.Identifier(self._owner(admin, template))
-                admin.execute(sql.SQL("GRANT {owner} TO {role}").format(**words))
-            admin.execute(sql.SQL("CREATE DATABASE {db} OWNER {role} TEMPLATE {template}").format(**words))
-            admin.execute(sql.SQL("REVOKE ALL ON DATABASE {db} FROM PUBLIC").format(**words))
+        try:
+            self._make_role(made, most_connections, is_open)
+            self._make_database(made, template)
+        except BaseException:
+            self.drop(made)
+            raise
         return made
 
-    @staticmethod
-    def _owner(admin: psycopg.Connection, database: str) -> str:
+    def _make_role(self, made: Database, most_connections: int, is_open: bool) -> None:
+        making = sql.SQL("CREATE ROLE {} {} PASSWORD {} CONNECTION LIMIT {}")
+        login = sql.SQL("LOGIN" if is_open else "NOLOGIN")
+        self.session.execute(making.format(sql.Identifier(made.role), login, sql.Literal(made.password), most_connections))
+
+    def _make_database(self, made: Database, template: str | None) -> None:
+        """Only its own role may connect to it."""
+        name, role = sql.Identifier(made.name), sql.Identifier(made.role)
+        if template is not None:
+            self.session.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(self._owner(template)), role))
+        copied = sql.Identifier(template or "template1")
+        self.session.execute(sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}").format(name, role, copied))
+        self.session.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+
+    def _owner(self, database: str) -> str:
         query = "SELECT rolname, rolsuper FROM pg_database JOIN pg_roles r ON r.oid = datdba WHERE datname = %s"
-        row = admin.execute(query, [database]).fetchone()
+        row = self.session.execute(query, [database]).fetchone()
         if row is None or row[1]:
             raise LookupError(f"the parent database {database} must be there, and belong to a role that is no superuser")
         return str(row[0])
 
     def open(self, database: Database, *, password: str | None = None) -> None:
         """Let its role log in, with a password of its own or one that is given."""
-        words = {"role": sql.Identifier(database.role), "password": sql.Literal(password or database.password)}
-        with self.connect() as admin:
-            admin.execute(sql.SQL("ALTER ROLE {role} LOGIN PASSWORD {password}").format(**words))
+        secret = sql.Literal(password or database.password)
+        self.session.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(database.role), secret))
 
     def remake(self, database: Database, template: str) -> None:
         """Make it a fresh copy of another; who is in it is thrown out."""
-        words = {"db": sql.Identifier(database.name), "role": sql.Identifier(database.role), "template": sql.Identifier(template)}
         self.kill(database)
-        with self.connect() as admin:
-            admin.execute(sql.SQL("CREATE DATABASE {db} OWNER {role} TEMPLATE {template}").format(**words))
-            admin.execute(sql.SQL("REVOKE ALL ON DATABASE {db} FROM PUBLIC").format(**words))
+        self._make_database(database, template)
 
     def kill(self, database: Database) -> None:
         """Drop it under whoever is in it; its role stays, as a clone's address does when the clone dies."""
-        with self.connect() as admin:
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database.name)))
+        self.session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database.name)))
 
     def drop(self, database: Database) -> None:
         """Drop it and its role."""
         self.kill(database)
-        with self.connect() as admin:
-            admin.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(database.role)))
+        self.session.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(database.role)))
 
     def names(self) -> frozenset[str]:
         """Every database and login role that is not the server's own; a role is written with an @ before it."""
@@ -113,13 +117,11 @@ class Cluster:
             SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'
             UNION ALL SELECT '@' || rolname FROM pg_roles WHERE NOT rolsuper AND rolname !~ '^pg_'
         """
-        with self.connect() as admin:
-            return frozenset(name for (name,) in admin.execute(query))
+        return frozenset(name for (name,) in self.session.execute(query))
 
     def sessions(self, database: Database) -> int:
         """How many are in it."""
-        with self.connect() as admin:
-            row = admin.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [database.name]).fetchone()
+        row = self.session.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = %s", [database.name]).fetchone()
         assert row is not None
         return int(row[0])
 
@@ -155,7 +157,8 @@ def _tcp_server(binaries: Binaries, tls: bool) -> Iterator[Cluster]:
         raise
     with _running(binaries, folder, folder / "data", settings, account.popen_arguments()):
         admin = make_conninfo("", host=str(folder), port=str(port), user=SUPERUSER)
-        yield Cluster(admin, _HOST, port, folder / "ca.pem" if tls else None)
+        with psycopg.connect(admin, dbname="postgres", autocommit=True) as session:
+            yield Cluster(admin, _HOST, port, session, folder / "ca.pem" if tls else None)
 
 
 def _settings(binaries: Binaries, port: int) -> Mapping[str, str]:
@@ -178,8 +181,7 @@ def _certified(folder: Path) -> Mapping[str, str]:
 
 def has_tls(cluster: Cluster) -> bool:
     """Whether the server's programs were built with TLS."""
-    with cluster.connect() as admin:
-        row = admin.execute("SHOW ssl_library").fetchone()
+    row = cluster.session.execute("SHOW ssl_library").fetchone()
     return bool(row and row[0])
 
 

@@ -13,12 +13,14 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeVar
 from urllib.parse import unquote
 
 from tests.contract.fake_clones.misbehaviour import (
+    Broken,
     Delayed,
     Dropped,
     Extra,
     Fail,
     Lost,
     Misbehaviour,
+    Slow,
     Without,
     put_in,
     taken_out,
@@ -57,13 +59,16 @@ class Seen:
 
 
 class Route(NamedTuple):
-    """An operation: `name` is what tests call it, `template` the path as the description writes it."""
+    """An operation: `name` is what tests call it, `template` the path as the description writes it, `takes` what of all
+    misbehaviour only some know.
+    """
 
     name: str
     method: str
     template: str
     pattern: re.Pattern[str]
     handler: Callable[[Any, Call], Answer]
+    takes: tuple[type[Misbehaviour], ...]
 
 
 @dataclass(frozen=True)
@@ -98,12 +103,14 @@ class Limit:
 Handler = Callable[[T, Call], Answer]
 
 
-def operation(name: str, method: str, template: str) -> Callable[[Handler[T]], Handler[T]]:
+def operation(
+    name: str, method: str, template: str, takes: tuple[type[Misbehaviour], ...] = ()
+) -> Callable[[Handler[T]], Handler[T]]:
     """Mark the decorated method as what answers an operation."""
     pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template))
 
     def mark(handler: Handler[T]) -> Handler[T]:
-        handler.__dict__["route"] = Route(name, method, template, pattern, handler)
+        handler.__dict__["route"] = Route(name, method, template, pattern, handler, takes)
         return handler
 
     return mark
@@ -188,8 +195,12 @@ class Service:
 
     def next(self, operation: str, *what: Misbehaviour, times: int = 1) -> None:
         """How the next calls of an operation go; all of `what` together, for each of them."""
-        if operation not in {route.name for route in self.routes}:
-            raise LookupError(f"{self.name} has no operation {operation}: {', '.join(route.name for route in self.routes)}")
+        routes = {route.name: route for route in self.routes}
+        if operation not in routes:
+            raise LookupError(f"{self.name} has no operation {operation}: {', '.join(routes)}")
+        kinds = {type(each) for each in what} & {Slow, Broken}
+        if unable := kinds - set(routes[operation].takes):
+            raise LookupError(f"{operation} of {self.name} can't be {unable.pop().__name__}")
         with self._lock:
             self._orders += [(operation, what)] * times
 
@@ -353,17 +364,16 @@ class Service:
         return Answer(refused.status, body, wait)
 
     def _spoilt(self, call: Call, route: Route, answer: Answer) -> Answer:
-        without, extra = call.planned(Without), call.planned(Extra)
-        if not (without or extra):
-            return answer
+        without = [each for each in call.plan if isinstance(each, Without)]
         body = copy.deepcopy(answer.body)
-        if without:
-            taken_out(body, without)
-            if self._contract:
-                problems = self._contract.check_answer(route.method, route.template, answer.status, body)
-                self.record(call, [f"not optional: {problem}" for problem in problems])
-        if extra:
-            put_in(body, extra)
+        for wish in without:
+            taken_out(body, wish)
+        if without and self._contract:
+            problems = self._contract.check_answer(route.method, route.template, answer.status, body)
+            self.record(call, [f"not optional: {problem}" for problem in problems])
+        for each in call.plan:
+            if isinstance(each, Extra):
+                put_in(body, each)
         return replace(answer, body=body)
 
     def record(self, call: Call, problems: Sequence[str]) -> None:
