@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,14 +101,13 @@ class Asking:
         json: Any = None,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-        accept: tuple[int, ...] = (),
+        accept: Container[int] = (),
         timeout_s: float | None = None,
     ) -> Answer:
         """One request. `accept`: statuses from 400 on that are answers. Raises ServiceError: not done where the service declined
         (4xx) or was never reached, unknown where an answer was lost or the service failed; with a time to wait where it asks for
         one.
         """
-        what = f"{self._service} when asked to {method} {_shown(path)}"
         try:
             extra = {"timeout": timeout_s} if timeout_s else {}
             answer = self._client.request(method, path, json=json, params=params, headers=headers, **extra)  # type: ignore[arg-type]
@@ -122,24 +121,31 @@ class Asking:
             ) from None
         except httpx.HTTPError as error:
             raise ServiceError(
-                f"No answer from {what}.", why=type(error).__name__, advice="Run it again.", again_in_s=self._access.pause_s
+                f"No answer from {self._service} when asked to {method} {_shown(path)}.",
+                why=type(error).__name__,
+                advice="Run it again.",
+                again_in_s=self._access.pause_s,
             ) from None
-        body = _json(answer)
-        if answer.status_code < 300 or answer.status_code in accept:
-            return Answer(answer.status_code, body, answer.headers)
-        raise self._refusal(what, answer, body)
+        got = Answer(answer.status_code, _json(answer), answer.headers)
+        if got.status < 300 or got.status in accept:
+            return got
+        raise self.refused(method, path, got)
 
-    def _refusal(self, what: str, answer: httpx.Response, body: Any) -> ServiceError:
-        status = answer.status_code
+    def refused(self, method: str, path: str, answer: Answer) -> ServiceError:
+        """The error for an answer that is none. A conflict is about something that is there: somebody has made it."""
+        status = answer.status
         advice = {
             401: "Check the input clone-token: the service does not know it.",
             403: "Check what the token in clone-token may do.",
             404: "Check the names in clone-options.",
             429: "Run it again later: too much was asked of the service.",
         }.get(status, "Run it again; if it stays, look at the service's own status." if status >= 500 else "")
-        wait, said = _wait_s(answer, body, self._access.pause_s), self.shown(self._said(body))
         return ServiceError(
-            f"Status {status} from {what}.", why=said, advice=advice, not_done=status < 500 or status == 503, again_in_s=wait
+            f"Status {status} from {self._service} when asked to {method} {_shown(path)}.",
+            why=self.shown(self._said(answer.body)),
+            advice=advice,
+            not_done=(status < 500 and status not in (408, 409)) or status == 503,
+            again_in_s=_wait_s(answer, self._access.pause_s),
         )
 
     def lacks(self, what: str) -> ServiceError:
@@ -218,7 +224,7 @@ def moment(text: Any) -> datetime | None:
 
 def stamp(when: datetime | None) -> str | None:
     """A time as JSON has it."""
-    return when and when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z") if when else None
 
 
 def _shown(path: str) -> str:
@@ -235,13 +241,13 @@ def _json(answer: httpx.Response) -> Any:
         return None
 
 
-def _wait_s(answer: httpx.Response, body: Any, usual_s: float) -> float | None:
+def _wait_s(answer: Answer, usual_s: float) -> float | None:
     """How long the service asks to wait: in the header, or in the body; None if another try is not worth it."""
-    asked = body.get("retry_after_seconds") if isinstance(body, dict) else None
+    asked = at(answer.body, "retry_after_seconds")
     header = answer.headers.get("retry-after", "")
     if header.isascii() and header.isdigit():
         asked = float(header)
-    if answer.status_code not in (423, 425, 429, 500, 502, 503, 504) and asked is None:
+    if answer.status not in (423, 425, 429, 500, 502, 503, 504) and asked is None:
         return None
     wait = float(asked) if isinstance(asked, int | float) else usual_s
     return wait if 0 <= wait <= _MOST_WAIT_S else None
