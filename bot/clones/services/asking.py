@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 
@@ -65,6 +66,11 @@ class Asking:
                 not_done=True,
             ) from None
 
+    @property
+    def host(self) -> str:
+        """The machine that is asked."""
+        return self._client.base_url.host
+
     def close(self) -> None:
         """Ends the connections."""
         self._client.close()
@@ -77,7 +83,7 @@ class Asking:
         """What a service said, as it may be told: in one line, not all of it, and without what lets somebody in."""
         text = str(said)
         for secret in self._secrets:
-            text = text.replace(secret, "***")
+            text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
         return one_line(masked(_UNTOLD.sub("…", text)))[:300]
 
     def insist(self, method: str, path: str, **how: Any) -> Answer:

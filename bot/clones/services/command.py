@@ -164,7 +164,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(_GRACE_S)
     with suppress(ProcessLookupError, PermissionError):  # those that heard nothing, or are left
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with suppress(subprocess.TimeoutExpired):  # another user's
+        process.wait(_GRACE_S)
 
 
 SERVICE = Kind(

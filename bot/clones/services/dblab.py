@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -23,7 +23,6 @@ class Dblab:
 
     def __init__(self, access: Access) -> None:
         self._options, self._token = access.options, access.token or ""
-        self._host = urlsplit(access.url or "").hostname or ""
         self._asking = Asking("Database Lab Engine", access.url or "", access, {"Verification-Token": self._token})
 
     def identity(self) -> str:
@@ -33,16 +32,24 @@ class Dblab:
     def acquire(self, order: Order) -> Lease:
         """See Service."""
         answer = self._asking.ask("POST", "/clone", json=self._wish(order), accept=(400,))
-        if answer.status == 400:
-            return self._taken(order, answer.body)
-        return self._lease(order)
+        if answer.status != 400:
+            return self._lease(order)
+        # Something is wrong with what was asked, or a try before this one has made it: only looking tells.
+        clone = self._look(order.name)
+        if clone is None:
+            raise self._refused(answer.body)
+        if self._code(clone) != "DELETING":
+            return self._lease(order)
+        self._wait_until_gone(order.name)
+        raise ServiceError("A clone of this name was being deleted.", advice="Run it again.", not_done=True, again_in_s=0.0)
 
     def find(self, order: Order) -> Lease | None:
         """See Service."""
         clone = self._look(order.name)
-        if clone is None or self._code(clone) == "DELETING":
+        if clone is not None and self._code(clone) == "DELETING":
+            self._wait_until_gone(order.name)
             return None
-        return self._lease(order)
+        return self._lease(order) if clone is not None else None
 
     def release(self, handle: str) -> None:
         """See Service. An engine may protect what it makes by itself, and deletes in the background."""
@@ -53,7 +60,7 @@ class Dblab:
             self._asking.insist("PATCH", self._path(handle), json={"protected": False}, accept=(404,))
         if self._code(clone) != "DELETING":
             self._delete(handle)
-        self._asking.wait_for("the clone is not deleted", lambda: self._is_gone(handle))
+        self._wait_until_gone(handle)
 
     def leftovers(self) -> Sequence[Leftover]:
         """See Service."""
@@ -84,17 +91,13 @@ class Dblab:
         self._asking.hide(password)
         return password
 
-    def _taken(self, order: Order, refusal: object) -> Lease:
-        """Something is wrong with what was asked, or a try before this one has made it: only looking tells."""
-        lease = self.find(order)
-        if lease is None:
-            raise ServiceError(
-                "Database Lab Engine refused to make a clone (status 400).",
-                why=self._asking.shown(at(refusal, "message") or ""),
-                advice="Check the lines `branch`, `snapshot` and `database` in the input clone-options.",
-                not_done=True,
-            )
-        return lease
+    def _refused(self, body: object) -> ServiceError:
+        return ServiceError(
+            "Database Lab Engine refused to make a clone (status 400).",
+            why=self._asking.shown(at(body, "message") or ""),
+            advice="Check the lines `branch`, `snapshot` and `database` in the input clone-options.",
+            not_done=True,
+        )
 
     def _lease(self, order: Order) -> Lease:
         with undone_on_failure(lambda: self.release(order.name)):
@@ -120,7 +123,7 @@ class Dblab:
 
     def _url(self, order: Order, clone: dict[str, Any]) -> str:
         database = self._options.get("database") or _database(at(clone, "db", "connStr")) or "postgres"
-        host = at(clone, "db", "host") or self._host
+        host = at(clone, "db", "host") or self._asking.host  # a clone is on the engine's own machine
         port = str(at(clone, "db", "port") or "")
         if not port.isascii() or not port.isdigit():
             raise self._asking.lacks("db.port")
@@ -154,6 +157,9 @@ class Dblab:
 
     def _delete(self, handle: str) -> None:
         self._asking.insist("DELETE", self._path(handle), accept=(404,))
+
+    def _wait_until_gone(self, handle: str) -> None:
+        self._asking.wait_for("the clone is not deleted", lambda: self._is_gone(handle))
 
     def _is_gone(self, handle: str) -> bool | None:
         clone = self._look(handle)
