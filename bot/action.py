@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from bot import configuration
 from bot.delivery import Delivery
 from bot.discovery import Known, may_be_migration, plan_changes
 from bot.errors import EventError, FencedError, GitHubError, JournalError, RehearsalError, as_fault
@@ -25,7 +24,8 @@ from bot.model import FileChange, Ignored, Plan, PullRequest, Report
 from bot.own_template import template_of
 from bot.progress import Progress
 from bot.run import error_report, rehearse_plan
-from bot.settings import ActionSettings, configured
+from bot.settings import ActionSettings, action_configured
+from bot.team import FILE
 from bot.verdict import exit_status
 from bot.words import count, one_line
 
@@ -59,8 +59,9 @@ def run_action(
         delivery = Delivery(github, pull, settings, out)
         journal: Journal | NoJournal = NoJournal()
         try:
-            plan, settings = _checked_plan(pull, settings, github, out)
-            delivery = Delivery(github, pull, settings, out)  # as the team wants it
+            settings = delivery.settings = _with_the_teams(pull, settings, github)
+            plan = _checked_plan(pull, settings, github, out)
+            settings = delivery.settings = _with_template(pull, settings, github, plan)
             progress = Progress(out)
             journal = stack.enter_context(make_journal(_place(settings, plan), progress))
             report = rehearse_plan(
@@ -103,24 +104,36 @@ def _deliver_error(report: Report, settings: ActionSettings, delivery: Delivery,
         delivery.deliver(Unjournaled(), 1, report)
 
 
-def _checked_plan(pull: PullRequest, settings: ActionSettings, github: GitHub, out: TextIO) -> tuple[Plan, ActionSettings]:
-    """What is to be rehearsed, and the settings with what the base branch's file says."""
+def _with_the_teams(pull: PullRequest, settings: ActionSettings, github: GitHub) -> ActionSettings:
+    """The settings with what the base branch's file says. It is asked for whatever was changed: it may say that the result is a
+    check run, which may be required.
+    """
     if settings.wrong:
         raise settings.wrong
+    content = github.content(pull.base_sha, FILE)
+    return settings if content is None else action_configured(settings, content)
+
+
+def _checked_plan(pull: PullRequest, settings: ActionSettings, github: GitHub, out: TextIO) -> Plan:
+    """What is to be rehearsed. A mistake in the team's file is none of a pull request's that has no migration: it may mend it."""
     changes = github.changes(pull)
-    if any(may_be_migration(change) for change in changes):
-        at_base = github.files(pull.base_sha)
-        if configuration.FILE in at_base:
-            settings = replace(settings, settings=configured(settings.given, github.reader(pull.base_sha)(configuration.FILE)))
-        if settings.settings.template:
-            read = github.reader(pull.base_sha)
-            template = template_of(settings.settings.template.name, lambda name: read(name) if name in at_base else None)
-            settings = replace(settings, settings=replace(settings.settings, template=template))
-        plan = _plan(pull, changes, at_base, settings, github)
-    else:  # the base's listing is not asked for: most pull requests have no migration
+    if not any(may_be_migration(change) for change in changes):  # the base's listing is not asked for: most have none
         plan = Plan((), reason="no SQL file was changed")
+    elif settings.wrong:
+        raise settings.wrong
+    else:
+        plan = _plan(pull, changes, github.files(pull.base_sha), settings, github)
     print(f"{count(len(plan.migrations), 'new migration')} ({one_line(plan.reason)})", file=out, flush=True)
-    return plan, settings
+    return plan
+
+
+def _with_template(pull: PullRequest, settings: ActionSettings, github: GitHub, plan: Plan) -> ActionSettings:
+    """The settings with the team's template, as the base branch has it: it is needed where there is something to tell."""
+    named = settings.settings.template
+    if named is None or not plan.migrations:
+        return settings
+    template = template_of(named.name, lambda name: github.content(pull.base_sha, name))
+    return replace(settings, settings=replace(settings.settings, template=template))
 
 
 def _plan(
@@ -133,7 +146,7 @@ def _plan(
         github.reader(pull.base_sha),
         layout=settings.settings.layout,
         folders=settings.settings.migrations,
-        with_base=settings.settings.seed is None,
+        with_base=not settings.settings.data_is_there,
         known=Known(settings.settings.placeholders),
         ignored=settings.settings.ignored_paths,
     )

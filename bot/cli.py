@@ -1,4 +1,4 @@
-"""The command line: `migration-rehearsal rehearse | list | sidecar | journal`."""
+"""The command line: `migration-rehearsal rehearse | list | reap | sidecar | journal`."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="rehearse | list | sidecar | journal")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="rehearse | list | reap | sidecar | journal")
     rehearse = commands.add_parser(
         "rehearse", help="rehearse migrations and report", epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -113,9 +113,24 @@ def _parser() -> argparse.ArgumentParser:
     _add_what(listing)
     listing.add_argument("--format", choices=("text", "json"), default="text")
     listing.set_defaults(run=_list)
+    _add_reap(commands)
     _add_sidecar(commands)
     _add_journal(commands)
     return parser
+
+
+def _add_reap(commands: Any) -> None:
+    reap = commands.add_parser(
+        "reap",
+        help="give back clones that killed runs left with a service",
+        description="Gives back clones that killed runs left with a service: those of our making, and of a certain age. Each "
+        "rehearsal does it with those of more than a day; a server of our own leaves none.",
+        epilog="The service's URL and token come from MIGRATION_REHEARSAL_CLONE_URL and MIGRATION_REHEARSAL_CLONE_TOKEN.",
+    )
+    _add_provider(reap)
+    reap.add_argument("--older-than", type=float, default=24.0, metavar="HOURS", help="age of a clone (default: 24)")
+    reap.add_argument("--dry-run", action="store_true", help="only say which these are")
+    reap.set_defaults(run=_reap)
 
 
 def _add_sidecar(commands: Any) -> None:
@@ -207,10 +222,24 @@ def _add_command(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_provider(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--clone-provider", metavar="P", help="where clones come from: a server of our own, or a service (default: embedded)"
+    )
+    parser.add_argument(
+        "--clone-option",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        dest="clone_options",
+        help="what that service must know; may be repeated (its URL and token: MIGRATION_REHEARSAL_CLONE_URL, …_CLONE_TOKEN)",
+    )
+
+
 def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="S", help="dump: plain SQL, .gz, custom, directory or tar; a path or an https URL")
     parser.add_argument("--seed-sql", metavar="F", help="SQL file to run after the seed is there")
-    parser.add_argument("--clone-provider", metavar="P", help="where clones come from (default: embedded)")
+    _add_provider(parser)
     parser.add_argument("--fail-on", metavar="SEVERITY", help="error, warning or never (default: error)")
     parser.add_argument("--large-table-rows", metavar="N", help="tables with fewer rows are small (default: 10000)")
     parser.add_argument("--max-reads-blocked-ms", metavar="MS", help="how long reads of a table may wait (default: 500)")
@@ -237,23 +266,23 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
 def _settings(options: argparse.Namespace) -> Settings:
     """Options as inputs; what is not given may come from MIGRATION_REHEARSAL_<INPUT> in the environment."""
     from bot.settings import INPUTS, configured, settings_from  # noqa: PLC0415
+    from bot.team import FILE  # noqa: PLC0415
 
     inputs: dict[str, str] = {}
     for one in INPUTS:
-        if one.flag is None and not one.variable:
+        if one.environment is None:
             continue
-        key = one.name.replace("-", "_")
-        given = getattr(options, key, None)
+        given = getattr(options, one.name.replace("-", "_"), None)
         if isinstance(given, list):
             given = "\n".join(given)
-        inputs[one.name] = given or os.environ.get(f"MIGRATION_REHEARSAL_{key.upper()}", "")
+        inputs[one.name] = given or os.environ.get(one.environment, "")
     if journal := getattr(options, "journal", None):
         is_url = "://" in journal or re.match(r"\w+\s*=", journal) is not None
         inputs |= {"journal-url": journal if is_url else "", "journal-folder": "" if is_url else journal}
     team = _team_files(options)
-    content = team.read(team.name)
-    settings = settings_from(inputs) if content is None else configured(inputs, content)
-    if settings.template is None:
+    content = team.read(team.name) if team else None
+    settings = settings_from(inputs) if content is None else configured(inputs, content, getattr(options, "config", None) or FILE)
+    if settings.template is None or team is None:
         return settings
     from bot.own_template import template_of  # noqa: PLC0415
 
@@ -269,14 +298,18 @@ class _TeamFiles:
     read: Callable[[str], bytes | None]
 
 
-def _team_files(options: argparse.Namespace) -> _TeamFiles:
-    """Of the base branch where that is named, else of this checkout; in no repository, of this folder."""
-    from bot.configuration import FILE  # noqa: PLC0415
+def _team_files(options: argparse.Namespace) -> _TeamFiles | None:
+    """Of the base branch where that is named, else of this checkout; in no repository, of this folder. Commands that have nothing
+    to do with migrations do not read it.
+    """
+    from bot.team import FILE  # noqa: PLC0415
 
-    if given := getattr(options, "config", None):
+    if not hasattr(options, "config"):
+        return None
+    if given := options.config:
         path = Path(_existing(given))
         return _TeamFiles(path.name, lambda named: _on_disk(str(path.parent / named)))
-    if getattr(options, "base", None):
+    if options.base:
         from bot.git import open_repository  # noqa: PLC0415
 
         repository = open_repository(Path.cwd(), options.base)
@@ -326,7 +359,7 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
         base = _base_of(paths[0], options.base)
         siblings, read = _around(paths, base)
         known = _known(paths[0], settings, base)
-        plan = plan_files(paths, siblings, read, settings.layout, with_base=settings.seed is None, known=known)
+        plan = plan_files(paths, siblings, read, settings.layout, with_base=not settings.data_is_there, known=known)
         return replace(plan, reviewed=options.base is not None)
     from bot.git import open_repository  # noqa: PLC0415
 
@@ -338,7 +371,7 @@ def _plan(options: argparse.Namespace, settings: Settings) -> Plan:
         repository.read_base,
         layout=settings.layout,
         folders=settings.migrations,
-        with_base=settings.seed is None,
+        with_base=not settings.data_is_there,
         known=Known(settings.placeholders),
         ignored=settings.ignored_paths,
     )
@@ -520,6 +553,34 @@ def _list(options: argparse.Namespace) -> int:
 
     plan = _plan(options, _settings(options))
     sys.stdout.write(report.plan_to_json(plan) if options.format == "json" else report.plan_text(plan))
+    return 0
+
+
+def _reap(options: argparse.Namespace) -> int:
+    from datetime import timedelta  # noqa: PLC0415
+
+    from bot.clones import EMBEDDED  # noqa: PLC0415
+    from bot.clones.services import forgotten, service_of  # noqa: PLC0415
+    from bot.words import count, one_line  # noqa: PLC0415
+
+    access = _settings(options).clone
+    if access.provider == EMBEDDED:
+        raise UsageError(
+            "A server of our own leaves nothing behind: it ends with its run, however that ends.",
+            advice="Name the service whose clones are to be given back: --clone-provider.",
+        )
+    if not 0 <= options.older_than <= 24 * 36_500:
+        raise UsageError("--older-than is a number of hours.", advice="Give 0 or more, and no more than a hundred years.")
+    service = service_of(access)
+    try:
+        found = forgotten(service, timedelta(hours=options.older_than))
+        for left in found:
+            print(f"{one_line(left.name)}  of {left.made_at:%Y-%m-%d %H:%M} UTC", flush=True)
+            if not options.dry_run:
+                service.release(left.handle)
+    finally:
+        service.close()
+    print(f"{count(len(found), 'clone')} {'would be' if options.dry_run else 'were' if len(found) != 1 else 'was'} given back")
     return 0
 
 

@@ -35,10 +35,12 @@ _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTI
 
 
 class Delivery:
-    """Delivers about one commit; each effect at GitHub is a step of a run."""
+    """Delivers about one commit; each effect at GitHub is a step of a run. `settings` may be exchanged before the first one, when
+    more is known of them.
+    """
 
     def __init__(self, github: GitHub, pull: PullRequest, settings: ActionSettings, out: TextIO = sys.stdout) -> None:
-        self._github, self._pull, self._settings, self._out = github, pull, settings, out
+        self._github, self._pull, self.settings, self._out = github, pull, settings, out
         self.begun = False
         self._status_pending = False
         self._in_progress: str | None = None  # the mark of the check run that this process left so
@@ -89,7 +91,7 @@ class Delivery:
         """
         self.begun = True
         try:
-            problem = _to_files(report, self._settings)
+            problem = _to_files(report, self.settings)
             if problem:
                 _print(self._out, f"::warning title=migration-rehearsal::{_data(problem)}")
         finally:  # the status may be required: it is set whatever becomes of files and comment
@@ -108,7 +110,7 @@ class Delivery:
 
     def _by(self, way: str) -> bool:
         """Whether the result is reported on the commit in this way."""
-        return self._settings.check in (way, "both")
+        return self.settings.check in (way, "both")
 
     def _unless_refused(self, effect: Callable[[], None]) -> None:
         try:
@@ -134,7 +136,7 @@ class Delivery:
         self._status_pending = False
 
     def _status(self, state: str, description: str) -> Status:
-        return Status(state, description, CONTEXT, self._settings.run_url)
+        return Status(state, description, CONTEXT, self.settings.run_url)
 
     def _set_status(self, run: Steps, step_id: int, name: str, status: Status) -> None:
         sha = self._pull.head_sha
@@ -148,7 +150,7 @@ class Delivery:
     def _comment(self, run: Steps, step_id: int, report: Report) -> None:
         """A pull request that never had a migration gets no comment; one that had gets told that it has none now."""
         number = self._pull.number
-        if not self._settings.comment or number is None:
+        if not self.settings.comment or number is None:
             return
         if self._github.head_sha(number) != self._pull.head_sha:
             _print(self._out, "The pull request has a newer commit: its comment is left to that one.")
@@ -168,13 +170,13 @@ class Delivery:
         sha, begun = self._pull.head_sha, CheckRun("", _AT_WORK, "The report comes when it is done.\n")
         run.step(
             Step(step_id, "check run begun", [self._pull.repository, sha, CONTEXT], lasting=True),
-            lambda _key: self._github.open_check_run(sha, CONTEXT, mark, begun, self._settings.run_url),
+            lambda _key: self._github.open_check_run(sha, CONTEXT, mark, begun, self.settings.run_url),
             lambda: self._github.shown_open_check_run(sha, CONTEXT, mark),
         )
 
     def _check_run(self, run: Steps, step_id: int, report: Report) -> None:
         """An error ends the check run that this process has begun, though it is a run of its own."""
-        check = check_run_of(report, self._comment_of(report), neutral_warnings=self._settings.settings.neutral_warnings)
+        check = check_run_of(report, self._comment_of(report), neutral_warnings=self.settings.settings.neutral_warnings)
         try:
             self._end_check_run(run, step_id, "check run", self._in_progress or _mark(report.run.run_id), check)
         except GitHubError:  # the lines are told all the same
@@ -184,7 +186,7 @@ class Delivery:
 
     def _end_check_run(self, run: Steps, step_id: int, name: str, mark: str, check: CheckRun) -> None:
         """Completes the check run. The request is what there is to tell: which of the lines there are is looked up only then."""
-        sha, url = self._pull.head_sha, self._settings.run_url
+        sha, url = self._pull.head_sha, self.settings.run_url
         there = tuple(each for each in check.annotations if each.line <= self._github.lines(sha, each.path))
         shown = replace(check, annotations=there)
         run.step(
@@ -194,7 +196,7 @@ class Delivery:
         )
 
     def _comment_of(self, report: Report) -> str:
-        return own_template.comment(report, self._settings.settings.template).text
+        return own_template.comment(report, self.settings.settings.template).text
 
     def _told_in_the_log(self, report: Report) -> list[Finding]:
         """The findings that no check run will tell beside their lines: to tell them twice would show them twice."""

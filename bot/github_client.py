@@ -157,6 +157,20 @@ class GitHub:
 
         return read
 
+    def content(self, commit: str, path: str) -> bytes | None:
+        """The content of one file at a commit, for one request; None if there is none."""
+        from github import UnknownObjectException  # noqa: PLC0415
+
+        with _explained(f"read {path} at {commit[:7]}"):
+            try:
+                found = self._repository.get_contents(path, ref=commit)
+            except UnknownObjectException:
+                return None
+            if isinstance(found, list):  # a folder of that name
+                return None
+            # Of what is larger than a megabyte only the blob is told.
+            return found.decoded_content if found.encoding == "base64" else self._blob(path, found.sha)
+
     def at_hand(self, commit: str) -> Callable[[str], bytes | None]:
         """The same for what costs no request: what was read before, or the checkout has; else None."""
 

@@ -427,6 +427,7 @@ class SchemaChange:
 class Expectation:
     """What a migration expects of the data after it, and whether it is so: a condition that must be true, or a query that must
     give no row. `path`: the file that holds it, and `line` in that. `detail` says how it failed, without values of rows.
+    `of_team`: it stands in the team's file, for all migrations, and `text` is what it is called there.
     """
 
     line: int
@@ -434,6 +435,7 @@ class Expectation:
     passed: bool
     detail: str | None = None
     path: str | None = None
+    of_team: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bot.errors import UsageError
 
@@ -40,6 +40,11 @@ class Production:
     def rows_of(self, table: str, rows_here: int) -> int:
         """How many rows a table has in production, as far as is known; never fewer than here."""
         return max(rows_here, self.rows.get(table, 0), round(rows_here * self.factor(table, rows_here)))
+
+
+def with_rows(production: Production, rows: Mapping[str, int]) -> Production:
+    """The same with rows of more tables; what it knows of a table itself is surer."""
+    return replace(production, rows={**rows, **production.rows})
 
 
 def read_statistics(lines: Iterable[str], path: str) -> Production:

@@ -75,11 +75,13 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
         [plan.tree, plan.base_command.line if plan.base_command else None, settings.network],
         surroundings.seed_sql,
         surroundings.servers,
-        settings.clone_provider,
+        settings.clone.provider,
         settings.time_limit_s,
         settings.way_back,
         [settings.role, settings.superuser, sorted(settings.extensions)],
         settings.show_row_data,
+        [[one.name, one.sql, one.path, one.line] for one in settings.expectations],
+        sorted(settings.sizes.names),  # whether they are there is said
     ]
     judged = [
         [settings.fail_on, settings.neutral_warnings],
@@ -87,6 +89,7 @@ def question_of(plan: Plan, settings: Settings, pull: PullRequest | None, surrou
         settings.max_reads_blocked_ms,
         settings.max_writes_blocked_ms,
         sorted([rule, str(severity)] for rule, severity in settings.severities.items()),
+        [{rule: dict(own) for rule, own in settings.rule_options.items()}, dict(settings.sizes.large)],
         [settings.production.total, dict(settings.production.rows)],
         to_plain(settings.template),
         plan.reason,

@@ -18,7 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 from bot.journal.steps import Kind, RunRow, StepRow
 from bot.layouts import COMMAND
-from bot.model import Finding, Migration, Outcome, Plan, Rehearsal, RelationLock, Report, Severity, TableChange, Verdict
+from bot.model import (
+    Finding,
+    Migration,
+    Outcome,
+    Plan,
+    Rehearsal,
+    RelationLock,
+    Report,
+    SchemaChange,
+    Severity,
+    TableChange,
+    Verdict,
+)
 from bot.plain import to_plain
 from bot.program import templates_folder
 from bot.rules.empty_migration import changed_nothing
@@ -37,6 +49,7 @@ _FINDING_ICONS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NO
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>~|$&#!^]|:(?=[\w/+-])|(?<=\bwww)\.|^\d*[-+=.)]")
 _WORTH_TELLING_BYTES = 1_000_000
 _CAUGHT_UP_NAMED = 5
+_SHOWN_OF_TEXT = 200  # characters of a definition, outside tables
 _MARKERS = re.compile(r"<!--\s*migration-rehearsal\s*-->", re.IGNORECASE)
 _POINTS_AT = re.compile(r"([@#])(?=\w)")  # a mention, an issue
 
@@ -193,11 +206,7 @@ def headline(report: Report) -> str:
     if report.verdict is Verdict.ERROR:
         return "The rehearsal could not be done: " + (report.error[0] if report.error else "unknown reason")
     if errors:
-        failed = _number_of(m for m in report.migrations if m.outcome is Outcome.FAILED)
-        if failed:
-            return f"{failed} of {count(total, 'migration')} would fail: {errors[0].message}"
-        paths = {f.path for f in errors}
-        return f"{len(paths)} of {count(total, 'migration')} should not be merged as it is: {errors[0].message}"
+        return _what_errors_say(report, errors)
     if warnings:
         more = f" (and {len(warnings) - 1} more)" if len(warnings) > 1 else ""
         return f"{count(rehearsed, 'migration')} rehearsed: {warnings[0].message}{more}" if rehearsed else warnings[0].message
@@ -208,6 +217,26 @@ def headline(report: Report) -> str:
     else:
         said = f"{count(total, 'migration')} rehearsed: nothing breaks{_longest_wait(report.migrations)}"
     return said
+
+
+def _what_errors_say(report: Report, errors: Sequence[Finding]) -> str:
+    total = _number_of(report.migrations)
+    if failed := _number_of(m for m in report.migrations if m.outcome is Outcome.FAILED):
+        return f"{failed} of {count(total, 'migration')} would fail: {errors[0].message}"
+    if not total:
+        return f"This should not be merged as it is: {errors[0].message}"
+    number = _concerned(report, errors)
+    are = "it is" if number == 1 else "they are"
+    return f"{number} of {count(total, 'migration')} should not be merged as {are}: {errors[0].message}"
+
+
+def _concerned(report: Report, findings: Iterable[Finding]) -> int:
+    """How many migrations findings are about: a migration has several files, what it expects and its way back among them."""
+    of: dict[str, str] = {}
+    for m in report.migrations:
+        others = [*(e.path for e in m.expectations if e.path), *([m.down.path] if m.down else [])]
+        of |= {path: m.path for path in others if path not in of} | {path: path for path in m.files or (m.path,)}
+    return min(len({of.get(f.path, f.path) for f in findings}), _number_of(report.migrations))
 
 
 def _number_of(migrations: Iterable[Rehearsal]) -> int:
@@ -524,6 +553,13 @@ def counts(report: Report) -> Mapping[str, int]:
     }
 
 
+def became(change: SchemaChange) -> str:
+    """From what to what something changed, after a colon; empty for what was added or dropped."""
+    if change.before is None or change.after is None:
+        return ""
+    return f": {code(change.before[:_SHOWN_OF_TEXT])} is now {code(change.after[:_SHOWN_OF_TEXT])}"
+
+
 # What templates may use. Those of the second part give Markdown, in which whatever was foreign is escaped.
 PLAIN: Mapping[str, Callable[..., str]] = {
     "at": at,
@@ -539,6 +575,7 @@ PLAIN: Mapping[str, Callable[..., str]] = {
     "within": within,
 }
 MARKDOWN: Mapping[str, Callable[..., str]] = {
+    "became": became,
     "bytes": size,
     "cell": cell,
     "code": code,

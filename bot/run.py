@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import time
 from collections.abc import Iterator, Sequence, Set
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +16,16 @@ import psycopg
 
 from bot import dumps, seeds
 from bot.applying import Limits, apply, message_of
-from bot.clones import Clone, Provider
-from bot.clones.embedded import SEED, EmbeddedProvider
+from bot.clones import EMBEDDED, EMPTY, Clone, Provider
+from bot.clones.embedded import SEED, EmbeddedProvider, observer, reader
 from bot.clones.lookout import Lookout
+from bot.clones.remote import Remote
+from bot.clones.services import Service, service_of
 from bot.clones.session import Session
 from bot.commanding import can_be_apart, run_command
+from bot.elsewhere import Local, remote, stage
 from bot.errors import CloneError, RehearsalError, SeedError
+from bot.expectations import Standing, how_they_stand, said_before
 from bot.extensions import CONNECTING, HARMLESS, created_in
 from bot.further import Further
 from bot.held import scratch_folder
@@ -44,7 +49,7 @@ from bot.model import (
 )
 from bot.plain import from_plain, to_plain
 from bot.postgres.binaries import Binaries, Needs, available, choose, newest
-from bot.postgres.catalog import take_snapshot
+from bot.postgres.catalog import table_names, take_snapshot
 from bot.postgres.counts import Ledger, next_xid
 from bot.postgres.embedded import MAKER, Server, embedded_server
 from bot.postgres.guard import Guard
@@ -57,7 +62,8 @@ from bot.rules import Policy, judge
 from bot.settings import Settings
 from bot.shadow import Done, Shadow, is_our_machines, is_shared, may_be_tried_later
 from bot.sources import pointed, shown_place, told, with_way_back_told
-from bot.standing import Clerk, book_of, bring_up
+from bot.standing import Clerk, Entrances, book_of, bring_up
+from bot.team import FILE
 from bot.verdict import conclude
 from bot.words import count, name
 
@@ -112,15 +118,17 @@ def rehearse_plan(
     Raises UsageError and NotRehearsedError; whatever happens, no server, clone or file is left.
     """
     journal, effects = journal or NoJournal(), effects or NoEffects()
-    with scratch_folder() as folder:
+    with scratch_folder() as folder, _service(plan, settings) as service:
         seed = dumps.locate(settings.seed, folder, progress) if settings.seed and plan.migrations else None
-        question = question_of(plan, settings, pull, _surroundings(plan, settings, seed))
+        surroundings = _surroundings(plan, settings, seed, service)
+        question = question_of(plan, settings, pull, surroundings)
         with journal.run(question.key, anew=settings.force, waiting=lambda who: _say_waiting(progress, who)) as run:
             report = _replayed(run, question)
             if report is None:
                 if plan.migrations:
                     effects.announce(run, ANNOUNCE, question.facts(url).run_id)
-                report = _Answer(question, settings, progress, run, url, folder, seed, effects).find()
+                source = _Source(folder, seed, service, surroundings.seed)
+                report = _Answer(question, settings, progress, run, url, source, effects).find()
                 if journal.lost:
                     report = replace(report, notes=(*report.notes, f"Without the journal: {journal.lost.what}"))
                 run.record(question.report(), to_plain(report))
@@ -159,7 +167,17 @@ def error_report(error: RehearsalError, pull: PullRequest | None = None, url: st
     return Report(Verdict.ERROR, question.facts(url), error=tuple(error.lines()), exit_status=error.exit_status)
 
 
-def _surroundings(plan: Plan, settings: Settings, seed: dumps.Located | None) -> Surroundings:
+@contextmanager
+def _service(plan: Plan, settings: Settings) -> Iterator[Service | None]:
+    """The service that clones come from, if any do. Raises UsageError, ServiceError."""
+    if settings.clone.provider == EMBEDDED or not plan.migrations:
+        yield None
+        return
+    with closing(service_of(settings.clone)) as service:
+        yield service
+
+
+def _surroundings(plan: Plan, settings: Settings, seed: dumps.Located | None, service: Service | None) -> Surroundings:
     seed_sql = ""
     if settings.seed_sql:
         if not Path(settings.seed_sql).is_file():
@@ -167,7 +185,10 @@ def _surroundings(plan: Plan, settings: Settings, seed: dumps.Located | None) ->
         seed_sql = dumps.identity_of_file(Path(settings.seed_sql))
     wanted = sorted(_wanted(plan, seeded=seed is not None))
     servers = f"{available(settings.postgres_bin)}; wanted: {', '.join(wanted)}"
-    return Surroundings(program_digest(), seed.identity if seed else "", seed_sql, servers)
+    data = [seed.identity] if seed else []
+    if service and settings.data_is_there:
+        data.append(f"{settings.clone.provider}:{service.identity()}")
+    return Surroundings(program_digest(), " ".join(data), seed_sql, servers)
 
 
 def _wanted(plan: Plan, *, seeded: bool) -> frozenset[str]:
@@ -210,6 +231,16 @@ class _Ground:
 
 
 @dataclass(frozen=True, slots=True)
+class _Source:
+    """Where the data come from: a dump, of which `folder` takes what is downloaded; a service; and what names them."""
+
+    folder: Path
+    located: dumps.Located | None
+    service: Service | None
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Answer:
     """One question being answered."""
 
@@ -218,8 +249,7 @@ class _Answer:
     progress: Progress
     run: Steps
     url: str | None
-    folder: Path
-    located: dumps.Located | None
+    source: _Source
     effects: Effects
 
     def find(self) -> Report:
@@ -229,11 +259,12 @@ class _Answer:
         if not plan.migrations:
             findings = judge((), (), plan.problems, Policy(severities=self.settings.severities))
             return Report(conclude(findings, self.settings.fail_on), facts, findings=findings, notes=(plan.reason,))
+        provider = self._remote()
         known = self._known()
         ground = self._known_ground() if self._is_all(known) else None
         rehearsals = [k.rehearsal for k in known]
         if ground is None:
-            ground, rehearsals = self._rehearsed(known)
+            ground, rehearsals = self._rehearsed(known, provider)
         clone, past, other = ground.clone, ground.past, self.effects.elsewhere(plan)
         migrations = to_rehearse(plan, past)
         rehearsals += map(_skipped, migrations[len(rehearsals) :])
@@ -266,6 +297,8 @@ class _Answer:
             writes_blocked_ms=settings.max_writes_blocked_ms,
             severities=settings.severities,
             production=replace(settings.production, rows_here=clone.seed.rows),
+            large=settings.sizes.large,
+            options=settings.rule_options,
         )
 
     # ── What the journal holds ───────────────────────────────────────────────────────────────────────────────────────────
@@ -312,51 +345,113 @@ class _Answer:
 
     # ── What it does not ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _rehearsed(self, known: Sequence[_Known]) -> tuple[_Ground, list[Rehearsal]]:
-        plan, settings, progress = self.question.plan, self.settings, self.progress
+    def _remote(self) -> Remote | None:
+        """The provider of a service's clones; what an earlier attempt at this run has left there is given back first."""
+        if self.source.service is None:
+            return None
+        provider = remote(self.source.service, self.question.plan, self.settings, self.run)
+        provider.give_back_earlier()
+        return provider
+
+    def _rehearsed(self, known: Sequence[_Known], away: Remote | None) -> tuple[_Ground, list[Rehearsal]]:
+        late: list[str] = []  # what is known only when all is given back
         with ExitStack() as stack:
-            seed, binaries = _look_into_seed(plan, settings, self.located, self.folder, progress)
-            with progress.step(f"start PostgreSQL {binaries.version} ({binaries.origin})"):
-                server = stack.enter_context(embedded_server(binaries))
-            facts, role, since_xid, notes, past = _make_seed(server, seed, plan, settings, progress)
-            if plan.tree and (settings.network or not can_be_apart()):
-                why = "as --network says" if settings.network else "as this system gives it no network of its own"
-                notes.append(f"The command could reach other hosts than the clone, {why}.")
-            provider = EmbeddedProvider(
-                server,
-                role=role,
-                superuser=settings.superuser,
-                may_create=_may_create(server, settings),
-                backstop_ms=Limits(settings.time_limit_s).backstop_ms,
-                since_xid=since_xid,
-            )
-            with progress.step("clone the seed"):
-                clone = stack.enter_context(provider.clone())
-            clone_facts = CloneFacts(
-                provider.name, binaries.version, facts, clone.acquire_ms, role, settings.superuser, server.has_network
-            )
-            ground = _Ground(clone_facts, tuple(notes), past)
+            provider, clone, ground = self._elsewhere(stack, away, late) if away else self._here(stack)
+            standing = _standing(provider, clone, self.settings, self.progress)
+            notes = (*said_before(self.settings.expectations, standing), *_not_there(provider, clone, self.settings))
+            ground = replace(ground, notes=(*ground.notes, *notes))
             self.run.record(self.question.clone(), to_plain(ground))
-            rehearsals = [k.rehearsal for k in known]
-            run_already = already_run(plan, past).keys()
-            migrations = to_rehearse(plan, past)
-            todo = tuple(m for m in migrations if m.path not in run_already)
-            done = tuple(r for r in rehearsals if r.path not in run_already)
-            new = rehearse_all(todo, provider, clone, settings, progress, known=done)
-            for step, rehearsal in zip(
-                self.question.rehearsals()[len(known) :], self._all(new, run_already, migrations[len(known) :]), strict=True
-            ):
-                rehearsals.append(rehearsal if settings.show_row_data else _without_row_data(rehearsal))
-                if rehearsal.outcome is not Outcome.SKIPPED or rehearsal.path in run_already:
-                    head = self.question.pull.head_sha if self.question.pull else None
-                    self.run.record(step, to_plain(_Known(rehearsals[-1], head, _iso(datetime.now(UTC)))))
-        return ground, rehearsals
+            rehearsals = self._rehearsals(provider, clone, ground.past, known, standing)
+        return replace(ground, notes=(*ground.notes, *late)), rehearsals
+
+    def _here(self, stack: ExitStack) -> tuple[Provider, Clone, _Ground]:
+        """A clone in a server of our own."""
+        settings, progress = self.settings, self.progress
+        server, facts, role, since_xid, notes, past = self._seeded(stack)
+        if self.question.plan.tree and (settings.network or not can_be_apart()):
+            why = "as --network says" if settings.network else "as this system gives it no network of its own"
+            notes.append(f"The command could reach other hosts than the clone, {why}.")
+        provider = EmbeddedProvider(
+            server,
+            role=role,
+            superuser=settings.superuser,
+            may_create=_may_create(server, settings),
+            backstop_ms=Limits(settings.time_limit_s).backstop_ms,
+            since_xid=since_xid,
+        )
+        with progress.step("clone the seed"):
+            clone = stack.enter_context(provider.clone())
+        version, superuser = server.binaries.version, settings.superuser
+        clone_facts = CloneFacts(provider.name, version, facts, clone.acquire_ms, role, superuser, server.has_network)
+        return provider, clone, _Ground(clone_facts, tuple(notes), past)
+
+    def _seeded(self, stack: ExitStack) -> tuple[Server, SeedFacts, str, int, list[str], Past]:
+        """A server of our own with the seed in it; see `_make_seed`."""
+        plan, settings, progress = self.question.plan, self.settings, self.progress
+        seed, binaries = _look_into_seed(plan, settings, self.source.located, self.source.folder, progress)
+        with progress.step(f"start PostgreSQL {binaries.version} ({binaries.origin})"):
+            server = stack.enter_context(embedded_server(binaries))
+        return server, *_make_seed(server, seed, plan, settings, progress)
+
+    def _elsewhere(self, stack: ExitStack, provider: Remote, late: list[str]) -> tuple[Provider, Clone, _Ground]:
+        """A clone of a service, filled from a server of our own where the service gives an empty one."""
+        local, notes = None, list[str]()
+        if self.settings.clone.provider in EMPTY:
+            server, facts, _role, _since_xid, notes, past = self._seeded(stack)
+            local = Local(server, facts, past)
+        stack.callback(lambda: late.extend(provider.notes))  # called when all is given back
+        where = stage(stack, provider, self.question.plan, self.settings, self.source.identity, self.progress, local)
+        return where.provider, where.clone, _Ground(where.facts, (*notes, *where.notes), where.past)
+
+    def _rehearsals(
+        self, provider: Provider, clone: Clone, past: Past, known: Sequence[_Known], standing: Standing
+    ) -> list[Rehearsal]:
+        """All rehearsals: those that are known, and the others, each kept as soon as it is there."""
+        plan, settings, progress = self.question.plan, self.settings, self.progress
+        rehearsals = [k.rehearsal for k in known]
+        run_already = already_run(plan, past).keys()
+        migrations = to_rehearse(plan, past)
+        todo = tuple(m for m in migrations if m.path not in run_already)
+        done = tuple(r for r in rehearsals if r.path not in run_already)
+        new = rehearse_all(todo, provider, clone, settings, progress, known=done, standing=standing)
+        for step, rehearsal in zip(
+            self.question.rehearsals()[len(known) :], self._all(new, run_already, migrations[len(known) :]), strict=True
+        ):
+            rehearsals.append(rehearsal if settings.show_row_data else _without_row_data(rehearsal))
+            if rehearsal.outcome is not Outcome.SKIPPED or rehearsal.path in run_already:
+                head = self.question.pull.head_sha if self.question.pull else None
+                self.run.record(step, to_plain(_Known(rehearsals[-1], head, _iso(datetime.now(UTC)))))
+        return rehearsals
 
     def _all(self, new: Iterator[Rehearsal], run_already: Set[str], migrations: Sequence[Migration]) -> Iterator[Rehearsal]:
         """The new rehearsals, and in their places what was run already, which is none."""
         for migration in migrations:
             yield _skipped(migration) if migration.path in run_already else next(new)
         yield from new  # nothing, and its sessions are ended
+
+
+def _standing(provider: Provider, clone: Clone, settings: Settings, progress: Progress) -> Standing:
+    """How the team's expectations stand on the clone. Raises CloneError."""
+    if not settings.expectations:
+        return {}
+    limits = Limits(settings.time_limit_s, guard=provider.guard(clone))
+    with progress.step("check what the team expects", only_if_long=True), _explained("the first migration"):
+        patience = limits.counting.within(limits.migration_s)
+        return how_they_stand(settings.expectations, lambda: provider.read(clone, own_names=True), patience)
+
+
+def _not_there(provider: Provider, clone: Clone, settings: Settings) -> list[str]:
+    """Says which tables the team gives a size that the clone does not have, and which one may be meant. Raises CloneError."""
+    if not settings.sizes.names:
+        return []
+    with _explained("the first migration"), provider.observe(clone) as observer:
+        there = table_names(observer)
+    notes = []
+    for table in sorted(settings.sizes.names - there):
+        near = difflib.get_close_matches(table, sorted(there), n=1)
+        meant = f" Is it {near[0]}?" if near else ""
+        notes.append(f"{FILE} gives a size to {table}, which is not there before the first migration.{meant}")
+    return notes
 
 
 def _may_create(server: Server, settings: Settings) -> frozenset[str]:
@@ -441,7 +536,12 @@ def _bring_up(server: Server, plan: Plan, settings: Settings, progress: Progress
     lender = Lender(server, _next_xid(server), set())
     lent = frozenset() if settings.superuser else _may_create(server, settings)
     guard = Guard(server.end_session, server.room_bytes, lender.rights, lent)
-    return bring_up(server, plan, role, Limits(settings.time_limit_s, guard=guard), progress)
+    into = Entrances(
+        run=lambda: server.connect(SEED, user=role),
+        look=lambda: observer(server, SEED),
+        read=lambda: reader(server, SEED, role),
+    )
+    return bring_up(into, plan, Limits(settings.time_limit_s, guard=guard), progress)
 
 
 def _next_xid(server: Server) -> int:
@@ -507,9 +607,11 @@ def rehearse_all(
     progress: Progress,
     *,
     known: Sequence[Rehearsal] = (),
+    standing: Standing | None = None,
 ) -> Iterator[Rehearsal]:
     """Rehearses in order; after a failure the rest is skipped, as the tool would not come to it. The first ones may be `known`
-    already, and applied: then the rest is rehearsed.
+    already, and applied: then the rest is rehearsed. `standing`: how the team's expectations stand before all of them, where that
+    was asked.
     """
     limits = Limits(settings.time_limit_s, guard=provider.guard(clone), network=settings.network)
     failed = False
@@ -522,12 +624,25 @@ def rehearse_all(
         clerk = Clerk(to_enter(migrations), limits.guard)
         shadow = stack.enter_context(Shadow(migrations, provider, limits, progress, seed_bytes=snapshot.disk_bytes, clerk=clerk))
         ledger = Ledger(snapshot, provider.open_seed, limits.counting)
-        further = Further(provider, clone, shadow, progress, trials=settings.way_back)
+        if provider.counts_first:
+            with progress.step("count all tables", only_if_long=True), lookout.read() as counting:
+                ledger.count_all(counting)
         if known:
             with progress.step(f"apply {count(len(known), 'migration')} rehearsed before"):
                 before = migrations[: len(known)]
                 with _explained(before[-1].path):
                     snapshot = catch_up(before, session.for_file, lookout, snapshot, ledger, limits, clerk.enter)
+        if known or standing is None:
+            standing = _standing(provider, clone, settings, progress)
+        further = Further(
+            provider,
+            clone,
+            shadow,
+            progress,
+            trials=settings.way_back,
+            expected=settings.expectations,
+            standing=standing,
+        )
         for number, migration in enumerate(migrations[len(known) :], start=len(known)):
             if failed:
                 yield _skipped(migration)

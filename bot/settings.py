@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from bot.clones import check_provider
+from bot.clones import EMBEDDED, EMPTY, PROVIDERS, check_provider
+from bot.clones.services.base import Access
 from bot.configuration import Configuration, read_configuration
 from bot.errors import UsageError
 from bot.journal.place import Place
 from bot.layouts import named
 from bot.model import Severity, Template
-from bot.production import Production, number_of_rows, read_statistics
+from bot.production import Production, number_of_rows, read_statistics, with_rows
+from bot.team import FILE, Expected, Sizes
 from bot.verdict import FAIL_ON
 
 CHECKS = ("status", "check-run", "both")
@@ -29,7 +31,8 @@ _LONGEST = 4096  # bytes in a line of an input, as in a path
 @dataclass(frozen=True, slots=True)
 class Input:
     """One input of the action; `flag` is its option on the command line, if it has one. `variable`: the command line takes it
-    from the environment alone, as a secret has no place among a process's arguments.
+    from the environment alone, as a secret has no place among a process's arguments. `values`: what it may be, in words; `key`:
+    whether a team may set it in its file.
     """
 
     name: str
@@ -37,78 +40,221 @@ class Input:
     help: str
     flag: str | None = None
     variable: bool = False
+    values: str = "a text"
+    key: bool = False
+
+    @property
+    def environment(self) -> str | None:
+        """The variable from which the command line takes it, if it knows it at all."""
+        return f"MIGRATION_REHEARSAL_{self.name.upper().replace('-', '_')}" if self.flag or self.variable else None
+
+
+def _either(values: Iterable[str]) -> str:
+    return ", ".join(f"`{value}`" for value in values)
+
+
+_FLAG, _NUMBER = "`true` or `false`", "a number above 0"
 
 
 INPUTS = (
     Input("token", "${{ github.token }}", "Token that reads the pull request and writes the comment and the status."),
-    Input("seed", "", "Dump to rehearse on: a path or an https URL. Empty: the base branch's own migrations.", "--seed"),
-    Input("seed-sql", "", "SQL file to run after the seed is there: test data, for instance.", "--seed-sql"),
-    Input("layout", "", "Migration tool whose files these are; empty: found out from the files.", "--layout"),
-    Input("migrations", "", "Folders or globs that hold migrations, one a line; empty: found out.", "--migrations"),
-    Input("placeholders", "", "Values for the names in files like `${name}`: `name=value`, one a line.", "--placeholder"),
-    Input("clone-provider", "embedded", "Where clones come from.", "--clone-provider"),
-    Input("fail-on", "error", "Least severity that fails the check: error, warning or never.", "--fail-on"),
-    Input("check", "status", "How the result is reported on the commit: status, check-run or both."),
-    Input("neutral-warnings", "false", "Whether a check run with warnings only is neutral instead of a success."),
-    Input("large-table-rows", "10000", "Tables with fewer rows are small: rewriting one is no finding.", "--large-table-rows"),
+    Input(
+        "seed",
+        "",
+        "Dump to rehearse on: a path or an https URL. Empty: the base branch's own migrations.",
+        "--seed",
+        values="a path or a URL",
+    ),
+    Input("seed-sql", "", "SQL file to run after the seed is there: test data, for instance.", "--seed-sql", values="a path"),
+    Input(
+        "layout",
+        "",
+        "Migration tool whose files these are; empty: found out from the files.",
+        "--layout",
+        values="a [layout](layouts.md)",
+        key=True,
+    ),
+    Input(
+        "migrations",
+        "",
+        "Folders or globs that hold migrations, one a line; empty: found out.",
+        "--migrations",
+        values="folders or globs",
+        key=True,
+    ),
+    Input(
+        "placeholders",
+        "",
+        "Values for the names in files like `${name}`: `name=value`, one a line.",
+        "--placeholder",
+        values="`name=value`",
+        key=True,
+    ),
+    Input(
+        "clone-provider",
+        "embedded",
+        "Where clones come from: a server of our own, or a service that has the data already (docs/clones).",
+        "--clone-provider",
+        values=_either(PROVIDERS),
+    ),
+    Input(
+        "clone-url",
+        "",
+        "Where that service is; of `server` the URL of the template database, best a secret.",
+        variable=True,
+        values="a URL",
+    ),
+    Input("clone-token", "", "What lets us into that service: a secret.", variable=True),
+    Input(
+        "clone-options",
+        "",
+        "What else that service must know, as docs/clones says: `name=value`, one a line.",
+        "--clone-option",
+        values="lines `name=value`",
+    ),
+    Input(
+        "fail-on",
+        "error",
+        "Least severity that fails the check: error, warning or never.",
+        "--fail-on",
+        values=_either(FAIL_ON),
+        key=True,
+    ),
+    Input(
+        "check",
+        "status",
+        "How the result is reported on the commit: status, check-run or both.",
+        values=_either(CHECKS),
+        key=True,
+    ),
+    Input(
+        "neutral-warnings",
+        "false",
+        "Whether a check run with warnings only is neutral instead of a success.",
+        values=_FLAG,
+        key=True,
+    ),
+    Input(
+        "large-table-rows",
+        "10000",
+        "Tables with fewer rows are small: rewriting one is no finding.",
+        "--large-table-rows",
+        values=_NUMBER,
+        key=True,
+    ),
     Input(
         "max-reads-blocked-ms",
         "500",
         "Milliseconds that reads of a table may wait; ten times as many are an error.",
         "--max-reads-blocked-ms",
+        values=_NUMBER,
+        key=True,
     ),
     Input(
         "max-writes-blocked-ms",
         "1000",
         "Milliseconds that writes of a table may wait; ten times as many are an error.",
         "--max-writes-blocked-ms",
+        values=_NUMBER,
+        key=True,
     ),
     Input(
         "production-rows",
         "",
         "How large production is, where the seed is smaller: its rows in all, or a file of statistics.",
         "--production-rows",
+        values="a number of rows, or a [path](production-rows.md)",
     ),
-    Input("time-limit", "60", "Minutes that one migration may take.", "--time-limit"),
-    Input("way-back", "true", "Whether down parts are tried, and files that run in no transaction run twice.", "--way-back"),
-    Input("postgres-bin", "", "Folder with PostgreSQL's programs, or `wheel` for the embedded ones.", "--postgres-bin"),
-    Input("role", "", "Role that migrations run as; empty: the owner of most of the seed's tables.", "--role"),
-    Input("superuser", "false", "Whether that role is a superuser: only where nobody else opens pull requests.", "--superuser"),
-    Input("extensions", "", "More extensions that migrations may create though these are not trusted.", "--extensions"),
-    Input("show-row-data", "false", "Whether DETAIL of errors, which holds row values, may be shown.", "--show-row-data"),
-    Input("rerun", "", "`force` rehearses anew what the journal holds already.", "--rerun"),
-    Input("journal-url", "", "PostgreSQL that keeps the journal: a URL, best a secret. Empty: journal-folder.", "--journal"),
-    Input("journal-folder", "~/.migration-rehearsal/journal", "Folder that keeps the journal instead.", "--journal"),
+    Input("time-limit", "60", "Minutes that one migration may take.", "--time-limit", values=_NUMBER, key=True),
+    Input(
+        "way-back",
+        "true",
+        "Whether down parts are tried, and files that run in no transaction run twice.",
+        "--way-back",
+        values=_FLAG,
+        key=True,
+    ),
+    Input(
+        "postgres-bin",
+        "",
+        "Folder with PostgreSQL's programs, or `wheel` for the embedded ones.",
+        "--postgres-bin",
+        values="a path, or `wheel`",
+    ),
+    Input(
+        "role",
+        "",
+        "Role that migrations run as; empty: the owner of most of the seed's tables.",
+        "--role",
+        values="the name of a role",
+        key=True,
+    ),
+    Input(
+        "superuser",
+        "false",
+        "Whether that role is a superuser: only where nobody else opens pull requests.",
+        "--superuser",
+        values=_FLAG,
+    ),
+    Input(
+        "extensions",
+        "",
+        "More extensions that migrations may create though these are not trusted.",
+        "--extensions",
+        values="names of extensions",
+        key=True,
+    ),
+    Input(
+        "show-row-data",
+        "false",
+        "Whether DETAIL of errors, which holds row values, may be shown.",
+        "--show-row-data",
+        values=_FLAG,
+    ),
+    Input("rerun", "", "`force` rehearses anew what the journal holds already.", "--rerun", values="`force`"),
+    Input(
+        "journal-url",
+        "",
+        "PostgreSQL that keeps the journal: a URL, best a secret. Empty: journal-folder.",
+        "--journal",
+        values="a URL of PostgreSQL",
+    ),
+    Input(
+        "journal-folder",
+        "~/.migration-rehearsal/journal",
+        "Folder that keeps the journal instead.",
+        "--journal",
+        values="a path",
+    ),
     Input("journal-key", "", "Long secret that seals secrets in the journal; an old one in a second line.", variable=True),
     Input(
-        "journal-failure", "", "When it can't be used: stop (empty: with a URL) or continue (with a folder).", "--journal-failure"
+        "journal-failure",
+        "",
+        "When it can't be used: stop (empty: with a URL) or continue (with a folder).",
+        "--journal-failure",
+        values="`stop` or `continue`",
     ),
-    Input("comment", "true", "Whether to comment on the pull request."),
-    Input("template", "", "Your own template for the comment, of the base branch: docs/templates.md.", "--template"),
-    Input("report", "migration-rehearsal.json", "Where to write the JSON report, relative to the workspace."),
+    Input("comment", "true", "Whether to comment on the pull request.", values=_FLAG, key=True),
+    Input(
+        "template",
+        "",
+        "Your own template for the comment, of the base branch: docs/templates.md.",
+        "--template",
+        values="a path",
+        key=True,
+    ),
+    Input("report", "migration-rehearsal.json", "Where to write the JSON report, relative to the workspace.", values="a path"),
     Input(
         "reports",
         "",
         "More reports, one a line: of the format that the ending says (.sarif, .xml, .html, .md), or `code-quality=FILE`.",
+        values="paths",
     ),
-    Input("pull-request", "", "Number of the pull request, for workflow_dispatch."),
+    Input("pull-request", "", "Number of the pull request, for workflow_dispatch.", values="a number"),
 )
 
 # What a team may set for all its pull requests, in the file of bot/configuration.py: nothing that names a secret or a file.
-CONFIGURABLE = (
-    "layout",
-    "migrations",
-    "placeholders",
-    "fail-on",
-    "large-table-rows",
-    "max-reads-blocked-ms",
-    "max-writes-blocked-ms",
-    "time-limit",
-    "way-back",
-    "role",
-    "extensions",
-    "template",
-)
+CONFIGURABLE = tuple(one.name for one in INPUTS if one.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +266,7 @@ class Settings:
     layout: str | None = None
     migrations: tuple[str, ...] = ()
     placeholders: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may be secrets
-    clone_provider: str = "embedded"
+    clone: Access = Access(EMBEDDED)  # noqa: RUF009  frozen
     fail_on: str = "error"
     neutral_warnings: bool = False
     large_table_rows: int = 10_000
@@ -136,10 +282,18 @@ class Settings:
     extensions: tuple[str, ...] = ()
     force: bool = False
     severities: Mapping[str, Severity | None] = field(default_factory=dict)
+    rule_options: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    sizes: Sizes = Sizes()  # noqa: RUF009  frozen
+    expectations: tuple[Expected, ...] = ()
     ignored_paths: tuple[str, ...] = ()
     template: Template | None = None  # without its text, until somebody has read it
     network: bool = False  # whether a command may reach more than the clone
     journal: Place = Place()  # noqa: RUF009  frozen
+
+    @property
+    def data_is_there(self) -> bool:
+        """Whether what is rehearsed on holds data, and a history, before anything is run: a dump, or a service's clone."""
+        return self.seed is not None or self.clone.provider not in (EMBEDDED, *EMPTY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,8 +322,9 @@ class ActionSettings:
 
     def secrets(self) -> list[str]:
         """What no log may show, line by line, as the runner masks lines."""
-        journal = self.settings.journal
+        journal, clone = self.settings.journal, self.settings.clone
         given = [self.token, journal.url or "", *_passwords(journal.url), *(journal.key or "").splitlines()]
+        given += [clone.url or "", *_passwords(clone.url), clone.token or ""]
         return [secret.strip() for secret in given if secret.strip()]
 
 
@@ -184,25 +339,54 @@ def _passwords(url: str | None) -> list[str]:
     return [*dict.fromkeys(way for password in found if password for way in (password, unquote(password)))]
 
 
-def configured(given: Mapping[str, str], content: bytes) -> Settings:
+def configured(given: Mapping[str, str], content: bytes, file: str = FILE) -> Settings:
     """The same inputs with what a team's file says. Raises UsageError with its line."""
+    return settings_from(given, _read(content, file))
+
+
+def action_configured(action: ActionSettings, content: bytes) -> ActionSettings:
+    """The same for the action, which learns from the file how to tell as well. A mistake in it is kept, to be said where somebody
+    looks: in both ways, as it is not known which one the team means, unless the workflow says it.
+    """
+    try:
+        found = _read(content, FILE)
+        told = _over(action.given, found)
+        return replace(
+            action,
+            settings=settings_from(action.given, found),
+            check=_one_of(told, "check", CHECKS),
+            comment=_flag(told, "comment"),
+        )
+    except UsageError as error:
+        return replace(action, wrong=error, check="both" if _is_default("check", action.given.get("check")) else action.check)
+
+
+def _read(content: bytes, file: str) -> Configuration:
     from bot.rules import settable  # noqa: PLC0415  thirty modules that runs without the file do not pay for here
 
-    found = read_configuration(content, CONFIGURABLE, settable(), lambda key, value: _discard(settings_from({key: value})))
-    return settings_from(given, found)
+    return read_configuration(content, CONFIGURABLE, settable(), _refuse_what_no_input_can_be, file=file)
 
 
-def _discard(_settings: Settings) -> None:
-    """That they could be made is all that was asked."""
+def _refuse_what_no_input_can_be(name: str, value: str) -> None:
+    settings_from({name: value})
+    if name == "check":
+        _one_of({name: value}, name, CHECKS)
+    if name == "comment":
+        _flag({name: value}, name)
+
+
+def _over(given: Mapping[str, str], configuration: Configuration) -> dict[str, str]:
+    """The inputs that say something, as text without space around it: of what a workflow leaves as it is, what the file says."""
+    inputs = {**given, **{name: value for name, value in configuration.inputs.items() if _is_default(name, given.get(name))}}
+    return {name: value.strip() for name, value in inputs.items() if value and value.strip()}
 
 
 def settings_from(inputs: Mapping[str, str], configuration: Configuration = Configuration()) -> Settings:  # noqa: B008  frozen
     """Takes inputs by name (an empty one counts as absent) to Settings; what is not given, or is the default, may come from the
     team's configuration. Raises UsageError that names the input.
     """
-    inputs = {**inputs, **{name: value for name, value in configuration.inputs.items() if _is_default(name, inputs.get(name))}}
-    _refuse_what_is_no_text(inputs)
-    given = {name: value.strip() for name, value in inputs.items() if value and value.strip()}
+    given = _over(inputs, configuration)
+    _refuse_what_is_no_text(given)
     if layout := given.get("layout"):
         named(layout)
     return Settings(
@@ -210,14 +394,14 @@ def settings_from(inputs: Mapping[str, str], configuration: Configuration = Conf
         seed_sql=given.get("seed-sql"),
         layout=layout,
         migrations=tuple(line.strip() for line in given.get("migrations", "").splitlines() if line.strip()),
-        placeholders=_placeholders(given.get("placeholders", "")),
-        clone_provider=check_provider(given.get("clone-provider", "embedded")),
+        placeholders=_named_values("placeholders", given.get("placeholders", ""), "schema=app"),
+        clone=_access(given),
         fail_on=_one_of(given, "fail-on", FAIL_ON),
         neutral_warnings=_flag(given, "neutral-warnings"),
         large_table_rows=int(_number(given, "large-table-rows")),
         max_reads_blocked_ms=_number(given, "max-reads-blocked-ms"),
         max_writes_blocked_ms=_number(given, "max-writes-blocked-ms"),
-        production=_production(given.get("production-rows", "")),
+        production=with_rows(_production(given.get("production-rows", "")), configuration.sizes.rows),
         time_limit_s=max(min(_number(given, "time-limit"), 10_000) * 60, 0.001),
         way_back=_flag(given, "way-back"),
         postgres_bin=given.get("postgres-bin"),
@@ -229,6 +413,9 @@ def settings_from(inputs: Mapping[str, str], configuration: Configuration = Conf
         journal=_journal(given),
         template=Template(given["template"]) if "template" in given else None,
         severities=configuration.severities,
+        rule_options=configuration.options,
+        sizes=configuration.sizes,
+        expectations=configuration.expectations,
         ignored_paths=configuration.ignored_paths,
     )
 
@@ -250,8 +437,8 @@ def _refuse_what_is_no_text(inputs: Mapping[str, str]) -> None:
             )
 
 
-def _placeholders(given: str) -> dict[str, str]:
-    """Lines `name=value`. Whatever is wrong, no value is told. Raises UsageError."""
+def _named_values(what: str, given: str, example: str) -> dict[str, str]:
+    """Lines `name=value` of an input. Whatever is wrong, no value is told. Raises UsageError."""
     found: dict[str, str] = {}
     for number, line in enumerate(given.splitlines(), start=1):
         name, equals, value = (part.strip() for part in line.partition("="))
@@ -259,12 +446,22 @@ def _placeholders(given: str) -> dict[str, str]:
             continue
         if not equals or not re.fullmatch(r"[^\s{}$'\"]+", name) or name in found:
             raise UsageError(
-                f"The input placeholders has no name and value in its line {number}, or a name that it had before.",
+                f"The input {what} has no name and value in its line {number}, or a name that it had before.",
                 why="A value holds no line break: lines of a migration would not be those of its file any more.",
-                advice="Give one in each line, as in `schema=app`.",
+                advice=f"Give one in each line, as in `{example}`.",
             )
         found[name] = value
     return found
+
+
+def _access(given: Mapping[str, str]) -> Access:
+    """The service that clones come from. What it needs besides is asked for when it is used. Raises UsageError."""
+    return Access(
+        check_provider(given.get("clone-provider", EMBEDDED)),
+        given.get("clone-url"),
+        given.get("clone-token"),
+        _named_values("clone-options", given.get("clone-options", ""), "project=cold-sky-123"),
+    )
 
 
 def _role(given: str | None) -> str | None:

@@ -5,7 +5,7 @@ The table is written behind each file that is run, in a transaction of its own; 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -13,14 +13,12 @@ import psycopg
 
 from bot import history
 from bot.applying import Limits, apply
-from bot.clones.embedded import SEED, observer, reader
 from bot.clones.session import Session
 from bot.errors import RehearsalError, SeedError
 from bot.history import NO_PAST, Past
 from bot.layouts import named
 from bot.model import CaughtUp, Migration, Plan, Recorded, SqlError, Standing
 from bot.postgres import history as history_table
-from bot.postgres.embedded import Server
 from bot.postgres.guard import Guard
 from bot.postgres.history import Found
 from bot.progress import Progress
@@ -76,18 +74,27 @@ class Clerk:
                 connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
 
 
-def bring_up(server: Server, plan: Plan, role: str, limits: Limits, progress: Progress) -> tuple[Past, list[str]]:
-    """Reads what a restored seed has run, runs what it lacks of the base branch as the migrations' role, and tells of both.
+@dataclass(frozen=True, slots=True)
+class Entrances:
+    """Ways into a database: as the migrations' role, to look at the catalog, and to read tables."""
+
+    run: Callable[[], psycopg.Connection]
+    look: Callable[[], psycopg.Connection]
+    read: Callable[[], psycopg.Connection]
+
+
+def bring_up(into: Entrances, plan: Plan, limits: Limits, progress: Progress) -> tuple[Past, list[str]]:
+    """Reads what a database has run, runs what it lacks of the base branch as the migrations' role, and tells of both.
 
     Raises SeedError if a migration of the base branch fails.
     """
-    recorded, found, strange = _read(server, plan, role, limits.guard)
+    recorded, found, strange = _read(into, plan, limits.guard)
     notes = history.unknown(plan, recorded, strange)
     if not recorded:
         return NO_PAST, notes
     compared, left_out = _compared(plan, recorded)
     pending = history.pending(plan, recorded, history.changed(compared, recorded))
-    caught_up, not_run = _catch_up(server, plan, pending, role, limits, progress, Book(limits.guard, found))
+    caught_up, not_run = _catch_up(into, plan, pending, limits, progress, Book(limits.guard, found))
     problems = tuple(history.differing(compared, recorded))
     notes += history.skipped_notes(not_run)
     if left_out:
@@ -96,17 +103,17 @@ def bring_up(server: Server, plan: Plan, role: str, limits: Limits, progress: Pr
     return Past(kept, tuple(caught_up), problems), notes
 
 
-def _read(server: Server, plan: Plan, role: str, guard: Guard) -> tuple[dict[str, Recorded], dict[str, Found], dict[str, str]]:
+def _read(into: Entrances, plan: Plan, guard: Guard) -> tuple[dict[str, Recorded], dict[str, Found], dict[str, str]]:
     """What the seed's tables say, where they are, and those that are of another history; by layout."""
     recorded: dict[str, Recorded] = {}
     found: dict[str, Found] = {}
     strange: dict[str, str] = {}
     for layout, table in history.tables(plan).items():
-        with observer(server, SEED) as looking:
+        with into.look() as looking:
             place = history_table.find(looking, table)
         if place is None:
             continue
-        with reader(server, SEED, role) as connection:
+        with into.read() as connection:
             rows = history_table.read(connection, place, table, guard)
         if not rows:
             continue
@@ -136,7 +143,7 @@ def _compared(plan: Plan, recorded: Mapping[str, Recorded]) -> tuple[list[tuple[
 
 
 def _catch_up(
-    server: Server, plan: Plan, pending: Sequence[Standing], role: str, limits: Limits, progress: Progress, book: Book
+    into: Entrances, plan: Plan, pending: Sequence[Standing], limits: Limits, progress: Progress, book: Book
 ) -> tuple[list[CaughtUp], list[Standing]]:
     """Runs what the seed lacks, in order; gives what was run, and what can't be run here."""
     programs = [one for one in pending if not one.sql]
@@ -147,7 +154,7 @@ def _catch_up(
         return [], programs
     caught_up = []
     what = f"apply {count(len(migrations), 'migration')} of the base branch that the seed lacks"
-    with progress.step(what), Session(lambda: server.connect(SEED, user=role)) as session:
+    with progress.step(what), Session(into.run) as session:
         for migration in migrations:
             connection = session.for_file(migration)
             done = apply(migration, connection, None, limits)

@@ -46,7 +46,7 @@ def page(rule: Rule) -> str:
 
 **How it is measured.** {rule.evidence}
 
-{allow}
+{allow}{_options(rule)}
 
 ## Found
 
@@ -78,6 +78,22 @@ elsewhere it can be more or less, as its page says. An error fails the check, a 
 | rule | severity | |
 |---|---|---|
 """ + "".join(f"{row}\n" for row in rows)
+
+
+def _options(rule: Rule) -> str:
+    """The table of what a team may set of it."""
+    if not rule.options:
+        return ""
+    rows = "".join(f"| `{o.name}` | {o.shown_default} | {o.values} | {o.help} |\n" for o in rule.options)
+    return f"""
+
+## Options
+
+Under `[rules.{rule.id}]` in [`.migration-rehearsal.toml`](../configuration.md):
+
+| option | default | values | |
+|---|---|---|---|
+{rows.rstrip()}"""
 
 
 def _text(path: Path) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 import pytest
+from psycopg import sql
 
+from bot.clones.services import Access
 from bot.postgres.binaries import Needs, choose
 from tests.contract.fake_clones import (
     Cluster,
@@ -97,3 +100,41 @@ def ardent(cluster: Cluster, parent: Database) -> Iterator[FakeArdent]:
     """Ardent, with the token "t"."""
     with tended(FakeArdent(cluster, parent)) as fake:
         yield fake
+
+
+SHOP = """
+    CREATE TABLE orders (id int PRIMARY KEY, email text);
+    INSERT INTO orders SELECT n, nullif(n % 3, 0) FROM generate_series(1, 90) n;
+    CREATE TABLE schema_migrations (version text PRIMARY KEY);
+    INSERT INTO schema_migrations VALUES ('1');
+"""
+
+
+@dataclass(frozen=True)
+class Staging:
+    """A server with a template, and the URL of a role that may copy it."""
+
+    cluster: Cluster
+    template: Database
+    url: str
+
+    def clones(self) -> list[str]:
+        return sorted(name for name in self.cluster.names() if name.startswith("mr-"))
+
+    def access(self, **more: object) -> Access:
+        return Access("server", self.url, pause_s=0.05, **more)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def staging(cluster: Cluster) -> Iterator[Staging]:
+    template = make_parent(cluster, SHOP)
+    cluster.open(template)
+    role = sql.Identifier(template.role)
+    cluster.session.execute(sql.SQL("ALTER ROLE {} CREATEDB").format(role))
+    there = Staging(cluster, template, template.url())
+    yield there
+    left = there.clones()
+    for name in left:
+        cluster.session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    cluster.drop(template)
+    assert left == []

@@ -1,10 +1,14 @@
-"""Providers of disposable clones, one file each. A provider makes a clone of the seed and destroys it."""
+"""Providers of disposable clones. A provider makes a clone of the seed and destroys it: a server of our own, or a service
+elsewhere (bot/clones/services).
+"""
 
 from __future__ import annotations
 
 import difflib
+import pkgutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import psycopg
@@ -12,7 +16,11 @@ import psycopg
 from bot.errors import UsageError
 from bot.postgres.guard import Guard
 
-PROVIDERS = ("embedded",)
+EMBEDDED = "embedded"
+# By the names of their files: to import them is for who needs one.
+_FILES = (one.name for one in pkgutil.iter_modules([str(Path(__file__).parent / "services")]))
+EMPTY = ("instanode",)  # who hands out a database without anything in it: the seed is loaded by us
+PROVIDERS = (EMBEDDED, *sorted(name for name in _FILES if name not in ("asking", "base")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +35,13 @@ class Clone:
 
 
 class Provider(Protocol):
-    """What every provider can do."""
+    """What every provider can do. `few_connections`: two at once are all there are, so one looks while the migration has the
+    other. `counts_first`: tables are to be counted before anything is rehearsed, as there is no seed to look into afterwards.
+    """
 
     name: str
+    few_connections: bool
+    counts_first: bool
 
     def clone(self) -> AbstractContextManager[Clone]:
         """A clone of the seed, destroyed at the end of the block whatever happens. Raises CloneError."""
@@ -45,7 +57,7 @@ class Provider(Protocol):
 
     def observe(self, clone: Clone) -> psycopg.Connection:
         """A connection for looking at the catalog, and at nothing else: its search_path is pg_catalog, and it waits for no lock
-        for long. A migration can't end it.
+        for long. A migration can't end it, where there is a superuser to be had.
         """
 
     def guard(self, clone: Clone) -> Guard:

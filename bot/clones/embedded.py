@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from bot.clones import Clone
+from bot.clones.hindrances import OURS, UNHINDERED, as_options
 from bot.errors import CloneError
 from bot.postgres.counts import next_xid
 from bot.postgres.embedded import MAKER, Server
@@ -18,36 +19,6 @@ from bot.postgres.guard import Guard
 from bot.postgres.roles import Lender
 
 SEED = "seed"
-# For sessions of ours: what a migration may have set for all later sessions of its database, and would keep them from seeing.
-_UNHINDERED = {
-    "local_preload_libraries": "",
-    "role": "none",
-    "statement_timeout": "0",
-    "lock_timeout": "5s",
-    "idle_session_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "default_transaction_isolation": "read\\ committed",
-    "default_transaction_read_only": "off",
-    "default_transaction_deferrable": "off",
-    "row_security": "on",
-    "client_encoding": "UTF8",
-    "exit_on_error": "off",
-    "stats_fetch_consistency": "cache",
-    "client_min_messages": "warning",
-    "jit": "off",  # compiling a catalog query takes a hundred times as long as running it
-}
-# And what would change what they see.
-_OURS = _UNHINDERED | {
-    "search_path": "pg_catalog",
-    "quote_all_identifiers": "off",
-    "transform_null_equals": "off",
-    "standard_conforming_strings": "on",
-    "DateStyle": "ISO",
-    "IntervalStyle": "postgres",
-    "TimeZone": "UTC",
-    "bytea_output": "hex",
-    "extra_float_digits": "1",
-}
 
 
 class EmbeddedProvider:
@@ -58,6 +29,8 @@ class EmbeddedProvider:
     """
 
     name = "embedded"
+    few_connections = False
+    counts_first = False
 
     def __init__(
         self,
@@ -127,7 +100,7 @@ class EmbeddedProvider:
 
     def read(self, clone: Clone, *, own_names: bool = False) -> psycopg.Connection:
         """See Provider."""
-        settings = _settings(self._server, _UNHINDERED if own_names else _OURS)
+        settings = _settings(self._server, UNHINDERED if own_names else OURS)
         return self._known(self._server.connect(clone.name, user=self._role, settings=settings))
 
     def _known(self, connection: psycopg.Connection) -> psycopg.Connection:
@@ -154,7 +127,7 @@ class EmbeddedProvider:
         with self._server.connect("postgres") as admin:
             admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(self._seed)))
             try:
-                with self._server.connect(self._seed, user=self._role, settings=_settings(self._server, _OURS)) as connection:
+                with self._server.connect(self._seed, user=self._role, settings=_settings(self._server, OURS)) as connection:
                     yield connection
             finally:
                 admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(self._seed)))
@@ -162,7 +135,7 @@ class EmbeddedProvider:
 
 def observer(server: Server, database: str) -> psycopg.Connection:
     """A connection for looking at the catalog, not for touching."""
-    settings = _settings(server, _OURS)
+    settings = _settings(server, OURS)
     if server.binaries.major >= 17:
         settings += " -c event_triggers=off"  # one on login would run as ourselves
     return server.connect(database, application="migration-rehearsal observer", settings=settings)
@@ -170,10 +143,8 @@ def observer(server: Server, database: str) -> psycopg.Connection:
 
 def reader(server: Server, database: str, role: str) -> psycopg.Connection:
     """A connection for reading tables as a role, whatever a dump has set for it."""
-    return server.connect(database, user=role, settings=_settings(server, _OURS))
+    return server.connect(database, user=role, settings=_settings(server, OURS))
 
 
 def _settings(server: Server, settings: Mapping[str, str]) -> str:
-    """Settings as a connection string's `options` has them (libpq), where a backslash comes before a blank in a value."""
-    more = {"transaction_timeout": "0"} if server.binaries.major >= 17 else {}
-    return " ".join(f"-c {name}={value}" for name, value in {**settings, **more}.items())
+    return as_options(settings, server.binaries.major)

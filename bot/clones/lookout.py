@@ -40,9 +40,9 @@ class Lookout:
         """A connection that answers. Raises psycopg.Error if there is none to be had."""
         return self._usable(0)
 
-    def two(self) -> tuple[psycopg.Connection, psycopg.Connection]:
-        """The same one and another."""
-        return self._usable(0), self._usable(1)
+    def two(self) -> tuple[psycopg.Connection, ...]:
+        """The same one and another, if there may be one."""
+        return (self._usable(0),) if self._provider.few_connections else (self._usable(0), self._usable(1))
 
     def _usable(self, place: int) -> psycopg.Connection:
         while len(self._open) <= place:

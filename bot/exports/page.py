@@ -28,7 +28,8 @@ code, pre { font: 13px ui-monospace, monospace; background: var(--soft); border-
 code { padding: .15em .35em; } pre { padding: 1em; overflow: auto; } pre code { padding: 0; }
 table { border-collapse: collapse; display: block; overflow: auto; margin: 1em 0; }
 td, th { border: 1px solid var(--line); padding: .35em .8em; } th { background: var(--soft); }
-details { margin: 1em 0; } summary { cursor: pointer; } svg { width: 100%; height: auto; }
+details { margin: 1em 0; } summary { cursor: pointer; }
+.chart { overflow-x: auto; } svg { width: 100%; min-width: 40rem; height: auto; }
 svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
 """
 _WIDTH, _LEFT, _ROW, _TOP = 900, 220, 26, 8
@@ -66,7 +67,10 @@ def _svg(there: Sequence[Lane]) -> str:
         f'<text x="{_LEFT + (_WIDTH - _LEFT - 60) * part / 4:.0f}" y="{height - 6}">{duration(end_ms * part / 4)}</text>'
         for part in range(5)
     ]
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="Who waits when">{"".join([*rows, *axis])}</svg>\n'
+    return (
+        f'<div class="chart"><svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="Who waits when">'
+        f"{''.join([*rows, *axis])}</svg></div>\n"
+    )
 
 
 def _row(number: int, lane: Lane, end_ms: float) -> str:

@@ -31,9 +31,12 @@ Look = Callable[[], Json | None]  # gives the response of an effect that is ther
 
 
 class Steps(Protocol):
-    """What an effect needs of a run; a run without a journal can do it too. `key` is empty there."""
+    """What an effect needs of a run; a run without a journal can do it too. `key` is empty there; `id` names the run, and what it
+    makes elsewhere.
+    """
 
     key: str
+    id: str
 
     def step(self, step: Step, fire: Fire, look: Look | None = None) -> Recorded:
         """Makes an effect happen once."""
@@ -44,6 +47,9 @@ class Steps(Protocol):
     def record(self, step: Step, response: Json) -> None:
         """Keeps a fact."""
 
+    def steps_from(self, step_id: int) -> list[StepRow]:
+        """What was begun before of the steps from a place on."""
+
     def retire(self) -> None:
         """Has the run's answer not be given again."""
 
@@ -52,6 +58,9 @@ class Unjournaled:
     """Steps without a journal: each is looked for before it is fired, where there is a way, and nothing is remembered."""
 
     key = ""
+
+    def __init__(self) -> None:
+        self.id = uuid.uuid4().hex
 
     def step(self, step: Step, fire: Fire, look: Look | None = None) -> Recorded:
         """See Steps. Raises what `fire` raises."""
@@ -66,6 +75,10 @@ class Unjournaled:
 
     def record(self, step: Step, response: Json) -> None:
         """See Steps: nothing is remembered."""
+
+    def steps_from(self, step_id: int) -> list[StepRow]:  # noqa: ARG002
+        """See Steps: nothing is remembered."""
+        return []
 
     def retire(self) -> None:
         """See Steps: nothing is remembered."""
@@ -88,7 +101,7 @@ class Run:
 
     def __init__(self, journal: Journal, lease: Lease, *, anew: bool) -> None:
         self._journal, self._store, self.lease = journal, journal.store, lease
-        self.run_id, self.key = lease.run_id, lease.key
+        self.run_id, self.key, self.id = lease.run_id, lease.key, lease.run_id.hex
         self._anew = anew
         self._fired = journal.fired(lease)
         self._keys: dict[int, str] = {}  # those that an earlier try was made with
@@ -221,6 +234,14 @@ class Run:
         except UnreachableError as error:
             self.go_on_or_raise(error)
         self._journal.at(step, "after result")
+
+    def steps_from(self, step_id: int) -> list[StepRow]:
+        """What earlier attempts at this run have begun of the steps from a place on, of effects that may be there still."""
+        try:
+            return [] if self._lost else [row for row in self._store.steps(self.run_id) if row.step_id >= step_id]
+        except UnreachableError as error:
+            self.go_on_or_raise(error)
+            return []
 
     # ── Sealing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 

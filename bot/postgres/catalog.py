@@ -341,6 +341,16 @@ def query(name: str) -> bytes:
     return resources.files(__package__).joinpath("queries", f"{name}.sql").read_bytes()
 
 
+def table_names(connection: psycopg.Connection) -> set[str]:
+    """The names of all tables that are not PostgreSQL's own."""
+    rows = connection.execute(
+        "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class AS c "
+        "JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace "
+        "WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
+    )
+    return {name for (name,) in rows}
+
+
 def take_snapshot(observer: psycopg.Connection, second: psycopg.Connection | None = None) -> Snapshot:
     """Reads the catalog over an observing connection, which is in no transaction: one whose search_path is pg_catalog. A second
     one reads one half of it at the same time, of the same moment.

@@ -92,6 +92,11 @@ class Ledger:
         counts = self.seeded | self.known
         return {oid: counts[oid] for oid in oids if oid in counts}
 
+    def count_all(self, reader: psycopg.Connection) -> None:
+        """Counts every table where it is, before anything happens to it: there will be no untouched seed to look into."""
+        for table in self.seed.tables.values():
+            self.seeded[table.oid] = count_table(reader, table, self.seed.columns.of(table.oid), patience=self.patience)
+
     def rows_known(self, snapshot: Snapshot) -> dict[str, int]:
         """Rows by name of the tables of a snapshot, without counting: what was counted, or what the last VACUUM found."""
         known = {table.name: int(table.rows) for table in snapshot.tables.values() if table.rows >= 0}

@@ -11,6 +11,7 @@ from bot.model import Finding, HistoryProblem, Migration, Rehearsal, Severity
 from bot.rules.base import Policy, Rule
 from bot.sources import own_place
 from bot.sql import split
+from bot.team import Settable
 from bot.words import name
 
 
@@ -33,22 +34,29 @@ _WEIGHT = {Severity.ERROR: 0, Severity.WARNING: 1, Severity.NOTICE: 2}
 __all__ = ["BAD_DIRECTIVE", "HISTORY_CHANGED", "RULES", "Policy", "Rule", "judge", "settable"]
 
 
-def settable() -> dict[str, bool]:
-    """All ids of findings, and whether these may be made less than an error: not what says that a migration can't be run."""
-    return {rule.id: rule.allowable for rule in RULES} | {HISTORY_CHANGED: True, BAD_DIRECTIVE: True}
+def settable() -> dict[str, Settable]:
+    """All ids of findings, and what may be set of them: what says that a migration can't be run stays an error."""
+    rules = {rule.id: Settable(rule.allowable, rule.options) for rule in RULES}
+    return rules | {HISTORY_CHANGED: Settable(), BAD_DIRECTIVE: Settable()}
 
 
 def judge(
     rehearsals: Iterable[Rehearsal], migrations: Iterable[Migration], problems: Iterable[HistoryProblem], policy: Policy
 ) -> tuple[Finding, ...]:
     """Takes what was observed to findings, the weightiest first; those that a file accepts carry its reason."""
-    findings = [finding for rehearsal in rehearsals for rule in RULES for finding in rule.check(rehearsal, policy)]
+    asked = [(rule, policy.of(rule)) for rule in RULES]
+    findings = [finding for rehearsal in rehearsals for rule, own in asked for finding in _ranked(rule.check(rehearsal, own))]
     for migration in migrations:
         findings = _accepted(findings, migration)
     findings += [Finding(HISTORY_CHANGED, p.severity, f"{name(p.path)} {p.message}", p.path) for p in problems]
     findings = [replace(f, severity=to) for f in findings if (to := policy.severities.get(f.rule, f.severity))]
     decides = {rule.id for rule in RULES if not rule.allowable}
     return tuple(sorted(findings, key=lambda f: (f.allowed_reason is not None, _WEIGHT[f.severity], f.rule not in decides)))
+
+
+def _ranked(findings: Iterable[Finding]) -> list[Finding]:
+    """What one rule finds in one migration: the largest measured value first, as it decides."""
+    return sorted(findings, key=lambda finding: -(finding.measured or 0))
 
 
 def _accepted(findings: list[Finding], migration: Migration) -> list[Finding]:

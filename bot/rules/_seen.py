@@ -9,7 +9,8 @@ from typing import ParamSpec, TypeVar
 from bot.dependents import Lines
 from bot.model import LockSpan, Rehearsal, StatementResult
 from bot.rules.base import Policy
-from bot.words import count, last_part
+from bot.team import FILE
+from bot.words import count, last_part, name
 
 _Asked = ParamSpec("_Asked")
 _Answer = TypeVar("_Answer")
@@ -84,14 +85,23 @@ def rows_in_production(rehearsal: Rehearsal, policy: Policy, table: str) -> int:
     return policy.production.rows_of(table, rows_here(rehearsal, table))
 
 
-def is_large(rehearsal: Rehearsal, policy: Policy, table: str) -> bool:
-    """Whether a table is not small, here or in production."""
-    return rows_in_production(rehearsal, policy, table) >= policy.large_table_rows
+def is_large(rehearsal: Rehearsal, policy: Policy, table: str, rows: int = 0) -> bool:
+    """Whether a table is not small, here or in production, where it may have `rows` that no other observation tells; or as the
+    team says.
+    """
+    return policy.large.get(table, max(rows, rows_in_production(rehearsal, policy, table)) >= policy.large_table_rows)
+
+
+def rows_limit(policy: Policy, table: str) -> int | None:
+    """The limit that the rows of a table are measured against; None where the team has said what it is."""
+    return None if table in policy.large else policy.large_table_rows
 
 
 def how_many(rehearsal: Rehearsal, policy: Policy, table: str) -> str:
     """`20,000 rows`, and how many production has, where it has more."""
     here, there = rows_here(rehearsal, table), rows_in_production(rehearsal, policy, table)
+    if policy.large.get(table):
+        return f"{count(here, 'row')} (large in production, as {name(FILE)} says)"
     return count(here, "row") if there == here else f"{count(here, 'row')} (about {there:,} in production)"
 
 

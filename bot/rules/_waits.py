@@ -9,11 +9,13 @@ from bot.model import LockSpan, Rehearsal, Severity, StatementResult
 from bot.postgres.locks import blocks
 from bot.rules._seen import remember_last, rows_here, rows_in_production, spans_by_relation
 from bot.rules.base import Policy
+from bot.team import Option
 from bot.words import duration, name, relation
 
 # So few rows take no time: that of their statement is the statement's own, and would be multiplied with them.
 _FEWEST_ROWS_TO_PROJECT = 1000
 _ROWS_CHANGE = "RowExclusiveLock"
+ERROR_FACTOR = Option("error-factor", 10.0, "How many times the limit is an error.", least=1, most=1e6)
 
 
 # ── Who waits ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -101,9 +103,9 @@ def _worked_on(rehearsal: Rehearsal, statement: StatementResult, changed: set[st
             yield table, rows
 
 
-def weight(wait: Wait, limit_ms: float) -> Severity:
-    """Ten times the limit is an error."""
-    return Severity.ERROR if wait.projected_ms > 10 * limit_ms else Severity.WARNING
+def weight(policy: Policy, wait: Wait, limit_ms: float) -> Severity:
+    """Many times the limit is an error."""
+    return Severity.ERROR if wait.projected_ms > policy.value(ERROR_FACTOR) * limit_ms else Severity.WARNING
 
 
 def waits(rehearsal: Rehearsal, policy: Policy, wait: Wait, what: str, limit_ms: float) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import ConstraintChange, Finding, Rehearsal, Severity, StatementResult
-from bot.rules._seen import how_many, is_large, is_partitioned, readers, rows_in_production
+from bot.rules._seen import how_many, is_large, is_partitioned, readers, rows_in_production, rows_limit
 from bot.rules._sql import not_null, not_valid, quoted, unquoted
 from bot.rules._waits import who_waits
-from bot.rules.base import Policy, Rule
+from bot.rules.base import LARGE_TABLE_ROWS, Policy, Rule
 from bot.words import last_part, name, relation
 
 _PROVEN_BY_INDEX = ("unique", "primary key", "exclusion")
@@ -27,7 +27,7 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
             f"{kind[0].upper()}{kind[1:]} {name(constraint.name)} read all {rows} of {table} while {waiting} wait",
             line=statement.line,
             measured=rows_in_production(rehearsal, policy, constraint.table),
-            limit=policy.large_table_rows,
+            limit=rows_limit(policy, constraint.table),
             instead=None if is_partitioned(rehearsal, constraint.table) else _instead(constraint),
         )
     yield from _unexplained(rehearsal, policy)
@@ -53,7 +53,7 @@ def _unexplained(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
                     f"To attach the partition, all {rows} of {shown} were read while {waiting} wait",
                     line=statement.line,
                     measured=rows_in_production(rehearsal, policy, table),
-                    limit=policy.large_table_rows,
+                    limit=rows_limit(policy, table),
                 )
 
 
@@ -128,4 +128,5 @@ RULE = Rule(
         "read the table or built the index while a lock that blocks reads or writes of it was held."
     ),
     check=_check,
+    options=(LARGE_TABLE_ROWS,),
 )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import Finding, Rehearsal, Severity
-from bot.rules._seen import how_many, is_large, is_partitioned, rows_in_production
-from bot.rules.base import Policy, Rule
+from bot.rules._seen import how_many, is_large, is_partitioned, rows_in_production, rows_limit
+from bot.rules.base import LARGE_TABLE_ROWS, Policy, Rule
 from bot.words import name, relation
 
 
@@ -16,7 +16,7 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
             continue
         table, columns = name(relation(key.table)), ", ".join(key.columns)
         rows = rows_in_production(rehearsal, policy, key.table) or key.rows or 0
-        large = is_large(rehearsal, policy, key.table) or rows >= policy.large_table_rows
+        large = is_large(rehearsal, policy, key.table, rows)
         size = f", {how_many(rehearsal, policy, key.table)}," if large else ""
         yield RULE.found(
             rehearsal,
@@ -24,7 +24,7 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
             line=key.line,
             severity=Severity.WARNING if large else Severity.NOTICE,
             measured=rows,
-            limit=policy.large_table_rows,
+            limit=rows_limit(policy, key.table),
             instead=None
             if is_partitioned(rehearsal, key.table)
             else f"CREATE INDEX CONCURRENTLY ON {key.table} ({columns});  -- in a file of its own, outside a transaction",
@@ -45,4 +45,5 @@ RULE = Rule(
         "where that is known, against `large-table-rows`. A notice where the table is small."
     ),
     check=_check,
+    options=(LARGE_TABLE_ROWS,),
 )

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 from bot.model import Finding, IndexWork, Rehearsal, Severity, StatementResult
-from bot.rules._seen import how_many, is_large, rows_in_production
+from bot.rules._seen import how_many, is_large, rows_in_production, rows_limit
 from bot.rules._sql import concurrently
 from bot.rules._waits import who_waits
-from bot.rules.base import Policy, Rule
+from bot.rules.base import LARGE_TABLE_ROWS, Policy, Rule
 from bot.words import last_part, name, relation
 
 _ALONE = "  -- in a file of its own, outside a transaction"
@@ -32,7 +32,7 @@ def _finding(rehearsal: Rehearsal, policy: Policy, statement: StatementResult, i
         f"Index {name(relation(index.name))} was {index.change} while {waiting} of {name(relation(index.table))}, {rows}, wait",
         line=statement.line,
         measured=rows_in_production(rehearsal, policy, index.table),
-        limit=policy.large_table_rows,
+        limit=rows_limit(policy, index.table),
         instead=_instead(rehearsal, index),
     )
 
@@ -83,4 +83,5 @@ RULE = Rule(
         "rewritten."
     ),
     check=_check,
+    options=(LARGE_TABLE_ROWS,),
 )

@@ -9,15 +9,18 @@ from bot.model import Finding, KeyUse, Rehearsal, Severity
 from bot.rules._seen import line_that_says
 from bot.rules._sql import quoted, unquoted
 from bot.rules.base import Policy, Rule
+from bot.team import Option
 from bot.words import name, relation
 
-_NEARLY_OVER = 0.95
+_WARNING_AT = Option("warning-at", 0.8, "Part of its numbers that a key has used when it is told.", least=0.01, most=1)
+_ERROR_AT = Option("error-at", 0.95, "Part of its numbers that a key has used when it is an error.", least=0.01, most=1)
 
 
 def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
+    limit, error_at = min(policy.value(_WARNING_AT), policy.value(_ERROR_AT)), policy.value(_ERROR_AT)
     for key in rehearsal.keys:
         used = key.highest / key.limit if key.limit > 0 else 0.0
-        if used < policy.key_used:
+        if used < limit:
             continue
         percent = math.floor(used * 100)  # 99.99 % is not all of it
         shown = name(f"{relation(key.table)}.{unquoted(key.column)}")
@@ -25,9 +28,9 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
             rehearsal,
             f"{shown} ({key.type}) has come to {key.highest:,} of {key.limit:,}: {percent} % of its numbers are used",
             line=line_that_says(rehearsal, key.table),
-            severity=Severity.ERROR if used >= _NEARLY_OVER else Severity.WARNING,
+            severity=Severity.ERROR if used >= error_at else Severity.WARNING,
             measured=round(used, 4),
-            limit=policy.key_used,
+            limit=limit,
             instead=_instead(key),
         )
 
@@ -54,8 +57,10 @@ RULE = Rule(
         "refer to the key need the same."
     ),
     evidence=(
-        "The greatest value in the column, of the greatest that its type holds: 0.8 is a warning, 0.95 an error. A dump has "
+        "The greatest value in the column, of the greatest that its type holds: from `warning-at` on it is a "
+        "warning, from `error-at` on an error. A dump has "
         "production's own values, so nothing is projected."
     ),
     check=_check,
+    options=(_WARNING_AT, _ERROR_AT),
 )

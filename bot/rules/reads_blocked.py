@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import Finding, Rehearsal, Severity
-from bot.rules._waits import wait_for, waits, weight
+from bot.rules._waits import ERROR_FACTOR, wait_for, waits, weight
 from bot.rules.base import Policy, Rule
 
 
@@ -17,7 +17,7 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
                 rehearsal,
                 waits(rehearsal, policy, wait, "Reads and writes", policy.reads_blocked_ms),
                 line=wait.strongest.line,
-                severity=weight(wait, policy.reads_blocked_ms),
+                severity=weight(policy, wait, policy.reads_blocked_ms),
                 measured=round(wait.projected_ms, 3),
                 limit=policy.reads_blocked_ms,
             )
@@ -39,7 +39,8 @@ RULE = Rule(
     evidence=(
         "Milliseconds in which an ACCESS EXCLUSIVE lock was held on the table, moments with two counted once; where production's "
         "rows are known, the time of statements that read or write rows is multiplied with how many times as many it has. "
-        "The limit is `max-reads-blocked-ms`; ten times that is an error."
+        "The limit is `max-reads-blocked-ms`; `error-factor` times that is an error."
     ),
     check=_check,
+    options=(ERROR_FACTOR,),
 )

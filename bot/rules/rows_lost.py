@@ -8,16 +8,22 @@ from bot.model import Finding, Rehearsal, Severity, TableChange
 from bot.rules._seen import line_that_says
 from bot.rules._sql import quoted
 from bot.rules.base import Policy, Rule
+from bot.team import Option
 from bot.words import count, last_part, name, relation
 
+_FEWEST_ROWS = Option("fewest-rows", 1, "Fewer rows that are lost are no finding.", least=1, most=1e15, whole=True)
+_ERROR_SHARE = Option(
+    "error-share", None, "Part of a table's rows whose loss is an error, besides all of them.", least=0, most=1, unset="only all"
+)
 
-def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
+
+def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
     emptied = {relation: s.line for s in rehearsal.statements for relation in s.emptied}
     for table in rehearsal.tables:
         if table.kind == "materialized view":
             continue  # what it holds is nobody's data
         lost = _lost(table, emptied=table.name in emptied) - _detached(rehearsal, table)
-        if lost <= 0:
+        if lost < policy.value(_FEWEST_ROWS):
             continue
         partitions = _dropped_partitions(rehearsal, table)
         whole = not table.rows_after or table.name in emptied or bool(partitions)
@@ -25,11 +31,16 @@ def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
             rehearsal,
             _message(rehearsal, table, lost, partitions, emptied=table.name in emptied),
             line=emptied.get(table.name) or table.line or line_that_says(rehearsal, table.name),
-            severity=Severity.ERROR if whole else Severity.WARNING,
+            severity=Severity.ERROR if whole or _is_much(policy, table, lost) else Severity.WARNING,
             measured=lost,
-            limit=0,
+            limit=policy.value(_FEWEST_ROWS) - 1,
             instead=_instead(table),
         )
+
+
+def _is_much(policy: Policy, table: TableChange, lost: int) -> bool:
+    share = policy.value(_ERROR_SHARE)
+    return share is not None and lost >= share * (table.rows_before or 0)
 
 
 def _lost(table: TableChange, *, emptied: bool) -> int:
@@ -104,8 +115,10 @@ RULE = Rule(
         "to go, say so: allow the finding with the reason."
     ),
     evidence=(
-        "Rows that were there before and are not after, all counted; the limit is 0. All rows of a table or a "
-        "partition: an error; some: a warning. Where another table got as many, the message says so: they may be there, or not."
+        "Rows that were there before and are not after, all counted; told from `fewest-rows` on. All rows of a table or "
+        "a partition, or the `error-share` of them: an error; fewer: a warning. Where another "
+        "table got as many, the message says so: they may be there, or not."
     ),
     check=_check,
+    options=(_FEWEST_ROWS, _ERROR_SHARE),
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import Finding, Rehearsal, Severity, StatementResult
-from bot.rules._seen import how_many, is_large, rows_in_production
+from bot.rules._seen import how_many, is_large, rows_in_production, rows_limit
 from bot.rules._sql import quoted, unquoted
 from bot.rules._waits import wait_for
-from bot.rules.base import Policy, Rule
+from bot.rules.base import LARGE_TABLE_ROWS, Policy, Rule
 from bot.words import duration, name, relation
 
 
@@ -25,7 +25,7 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
             f"{name(relation(table))} was rewritten{times}, all {rows} of it{blocked}",
             line=statements[0].line,
             measured=rows_in_production(rehearsal, policy, table),
-            limit=policy.large_table_rows,
+            limit=rows_limit(policy, table),
             instead=_instead(rehearsal, table),
         )
 
@@ -80,4 +80,5 @@ RULE = Rule(
         "out."
     ),
     check=_check,
+    options=(LARGE_TABLE_ROWS,),
 )

@@ -12,7 +12,7 @@ from bot.model import Finding, LockSpan, Rehearsal, Severity, StatementResult
 from bot.postgres.locks import blocks
 from bot.rules._seen import is_large
 from bot.rules._waits import during, factors
-from bot.rules.base import Policy, Rule
+from bot.rules.base import LARGE_TABLE_ROWS, Policy, Rule
 from bot.words import count, duration, name, relation
 
 
@@ -113,4 +113,5 @@ RULE = Rule(
         "`max-reads-blocked-ms` or `max-writes-blocked-ms` allows."
     ),
     check=_check,
+    options=(LARGE_TABLE_ROWS,),
 )

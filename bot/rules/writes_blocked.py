@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bot.model import Finding, Rehearsal, Severity
-from bot.rules._waits import wait_for, waits, weight
+from bot.rules._waits import ERROR_FACTOR, wait_for, waits, weight
 from bot.rules.base import Policy, Rule
 
 
@@ -23,7 +23,7 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
             rehearsal,
             waits(rehearsal, policy, wait, "Writes", policy.writes_blocked_ms),
             line=wait.strongest.line,
-            severity=weight(wait, policy.writes_blocked_ms),
+            severity=weight(policy, wait, policy.writes_blocked_ms),
             measured=round(wait.projected_ms, 3),
             limit=policy.writes_blocked_ms,
         )
@@ -45,8 +45,9 @@ RULE = Rule(
     evidence=(
         "Milliseconds in which a lock that blocks writes was held on the table, moments with two counted once; where "
         "production's rows are known, the time of statements that read or write rows is multiplied with how many times as many "
-        "it has. The limit is `max-writes-blocked-ms`; ten times that is an error. Silent where `reads-blocked` has told it of "
-        "both."
+        "it has. The limit is `max-writes-blocked-ms`; `error-factor` times that is an error. Silent where `reads-blocked` "
+        "has told it of both."
     ),
     check=_check,
+    options=(ERROR_FACTOR,),
 )

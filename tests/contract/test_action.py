@@ -124,14 +124,80 @@ def test_without_the_teams_template_the_comment_is_ours_and_says_why(action: Act
     assert "c.j2 was not used" in action.comments()[0]
 
 
-def test_a_mistake_in_the_teams_file_is_told_with_its_line(action: Action) -> None:
-    action.base = action.repo.commit({**BASE_FILES, ".migration-rehearsal.toml": "\nlarge-table-row = 5\n"})
+def say_at_base(action: Action, text: str) -> None:
+    """Puts a team's file on the base branch."""
+    action.base = action.repo.commit({**BASE_FILES, ".migration-rehearsal.toml": text})
     action.repo.set_branch("main", action.base)
 
-    status, log = action.run_pull(action.open_pull(GOOD))
+
+def test_a_mistake_in_the_teams_file_is_told_with_its_line(action: Action) -> None:
+    say_at_base(action, "\nlarge-table-row = 5\n")
+    pull = action.open_pull(GOOD)
+
+    status, log = action.run_pull(pull)
 
     assert status == 2
     assert ".migration-rehearsal.toml:2: `large-table-row` is no setting. → Did you mean `large-table-rows`?" in log
+    assert action.status(pull.head_sha)[1] == "error"  # and in a check run, as nobody knows which one it meant
+    assert [conclusion for _status, conclusion, _title in action.checks(pull.head_sha)] == ["failure"]
+
+
+def test_a_mistake_in_the_teams_file_does_not_stop_who_mends_it(action: Action) -> None:
+    say_at_base(action, "large-table-row = 5")
+    pull = action.open_pull({".migration-rehearsal.toml": "large-table-rows = 5"})
+
+    status, _log = action.run_pull(pull)
+
+    assert status == 0
+    assert action.status(pull.head_sha)[1] == "success"
+    assert [conclusion for _status, conclusion, _title in action.checks(pull.head_sha)] == ["success"]
+
+
+@pytest.mark.parametrize("files", [GOOD, {"app.py": "print()"}], ids=["a migration", "no migration"])
+def test_a_teams_file_says_how_it_is_told(action: Action, files: dict[str, str]) -> None:
+    """Also where there is nothing to rehearse: the check run may be required."""
+    say_at_base(action, 'check = "check-run"\ncomment = false\n')
+    pull = action.open_pull(files)
+
+    status, _log = action.run_pull(pull)
+
+    assert status == 0
+    assert [conclusion for _status, conclusion, _title in action.checks(pull.head_sha)] == ["success"]
+    assert not [r for r in action.github.writes if "/statuses/" in r.path]
+    assert action.comments() == []
+
+
+def test_warnings_are_neutral_where_the_team_says_so_and_the_workflow_has_the_last_word(action: Action) -> None:
+    say_at_base(action, 'check = "check-run"\nneutral-warnings = true\n')
+    pull = action.open_pull({"db/migrations/1_x.sql": "-- nothing\n"})
+
+    action.run_pull(pull)
+    action.run_pull(pull, check="both")
+
+    assert {conclusion for _status, conclusion, _title in action.checks(pull.head_sha)} == {"neutral"}
+    assert action.status(pull.head_sha)[1] == "success"
+
+
+def test_a_team_says_what_must_be_so_after_each_migration(action: Action) -> None:
+    say_at_base(action, '[expectations]\n"nobody is lost" = "(SELECT count(*) FROM orders) = 90"\n')
+
+    status, log = action.run_pull(action.open_pull({"db/migrations/1_x.sql": "\nDELETE FROM orders WHERE id = 1;\n"}))
+
+    assert status == 1
+    assert "::error file=db/migrations/1_x.sql,line=2,title=expectation-failed::Not as expected: nobody is lost" in log
+
+
+def test_a_teams_file_that_is_too_large_is_refused_and_a_folder_of_its_name_is_none(action: Action) -> None:
+    say_at_base(action, "#" * 2**21)
+    refused, log = action.run_pull(action.open_pull(GOOD))
+    action.base = action.repo.commit({**BASE_FILES, ".migration-rehearsal.toml/x": "check = 1"})
+    action.repo.set_branch("main", action.base)
+    action.repo.pulls.pop(7)
+
+    status, _log = action.run_pull(action.open_pull(GOOD))
+
+    assert (refused, status) == (2, 0)
+    assert ".migration-rehearsal.toml is larger than a megabyte" in log
 
 
 def test_when_the_migrations_are_gone_the_comment_says_so(action: Action) -> None:
@@ -321,7 +387,7 @@ def test_a_comment_whose_edit_got_no_answer_is_edited(action: Action, how: Any, 
     assert "No new migrations in this change" in comment
 
 
-@pytest.mark.parametrize("path", [r"/files", r"/git/trees", r"/git/blobs"])
+@pytest.mark.parametrize("path", [r"/files", r"/git/trees", r"/git/blobs", r"/contents/"])
 def test_reading_is_tried_again(action: Action, path: str) -> None:
     pull = action.open_pull(GOOD)
     action.github.fail("GET", path, how="502")

@@ -513,6 +513,23 @@ def test_fifty_annotations_at_a_time(http: httpx.Client, github: FakeGitHub, sho
     assert http.patch(f"{CHECKS}/{made.id}", json=more).json()["output"]["annotations_count"] == 100
 
 
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"title": "x" * 255}, 201),
+        ({"title": "x" * 256}, 422),
+        ({"message": "x" * 65_536}, 201),
+        ({"message": "x" * 65_537}, 422),
+        ({"message": "é" * 32_769}, 422),  # bytes count, not characters
+        ({"raw_details": "x" * 65_537}, 422),
+    ],
+)
+def test_the_texts_of_an_annotation(http: httpx.Client, shop: Repo, more: Json, status: int) -> None:
+    note = {"path": "1.sql", "start_line": 1, "end_line": 1, "annotation_level": "notice", "message": "m"}
+    output = {"title": "t", "summary": "s", "annotations": [note | more]}
+    assert http.post(CHECKS, json=check_run(shop, output=output)).status_code == status
+
+
 def test_the_latest_check_run_of_a_name_is_listed(http: httpx.Client, shop: Repo) -> None:
     first, second = (http.post(CHECKS, json=check_run(shop)).json()["id"] for _ in range(2))
     url = f"/repos/octo/shop/commits/{shop.pulls[7].head_sha}/check-runs"

@@ -127,6 +127,34 @@ def test_a_teams_file_sets_severities_and_limits_and_paths_to_leave_alone(run: C
     assert "reads-blocked" not in other.out  # an option wins
 
 
+def test_a_size_of_a_table_that_is_not_there_is_told_with_the_name_that_may_be_meant(run: Callable[..., Run]) -> None:
+    said = "[large-tables]\n'public.order' = true\n'public.orders' = true\n'zoo.bears' = 5\n[severity]\ntable-rewritten = 'error'"
+    Path(".migration-rehearsal.toml").write_text(said)
+    Path("9_wide.sql").write_text("ALTER TABLE orders ALTER COLUMN id TYPE bigint;")
+
+    report = json.loads(run("rehearse", "9_wide.sql", "--seed", "seed.sql", "--format", "json").out)
+
+    assert [note for note in report["notes"] if "gives a size" in note] == [
+        ".migration-rehearsal.toml gives a size to public.order, which is not there before the first migration. "
+        "Is it public.orders?",
+        ".migration-rehearsal.toml gives a size to zoo.bears, which is not there before the first migration.",
+    ]
+    (found,) = [f["message"] for f in report["findings"] if f["rule"] == "table-rewritten"]
+    assert "all 90 rows (large in production, as `.migration-rehearsal.toml` says)" in found
+
+
+def test_a_mistake_in_a_teams_file_is_told_by_the_listing_too(run: Callable[..., Run]) -> None:
+    Path(".migration-rehearsal.toml").write_text("\n[rules.key-near-end]\nwarnings-at = 1")
+    Path("other.toml").write_text("chek = 'both'")
+
+    found = [run("list", "1_good.sql", *more) for more in ((), ("--config", "other.toml"))]
+
+    assert [done.status for done in found] == [2, 2]
+    assert ".migration-rehearsal.toml:3: `warnings-at` is no option of key-near-end" in found[0].err
+    assert "Did you mean `warning-at`?" in found[0].err
+    assert "other.toml:1: `chek` is no setting" in found[1].err
+
+
 def test_links_and_folders_named_like_migrations_are_left_alone(run: Callable[..., Run], tmp_path: Path) -> None:
     git("init", "-b", "main")
     git("commit", "--allow-empty", "-m", "base")

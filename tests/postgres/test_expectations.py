@@ -11,6 +11,8 @@ import pytest
 from bot.model import Expectation, Migration, Outcome, Rehearsal
 from bot.postgres.reading import Patience
 from bot.rules import Policy, judge
+from bot.settings import Settings
+from bot.team import FILE, Expected
 from tests.fix_cli import Run
 from tests.fix_postgres import Stage
 from tests.postgres.test_cli import git
@@ -159,3 +161,113 @@ def test_in_a_repository(run: Callable[..., Run], how: list[str]) -> None:
     migration = json.loads(done.out)["migrations"][-1]
     assert [(e["path"], e["detail"]) for e in migration["expectations"]] == [("m/2_b.expect", "1 row")]
     assert (migration["down"]["path"], migration["down"]["restored"]) == ("m/2_b.down.sql", True)
+
+
+# ── The team's, for all migrations ───────────────────────────────────────────────────────────────────────────────────────
+
+NO_NULLS = Expected("nobody is without an address", "SELECT id FROM t WHERE email IS NULL", is_query=True, line=3)
+FORTY = Expected("there are forty", "(SELECT count(*) FROM t) = 40", is_query=False, line=4)
+NO_MORE = Expected("there are thirty", "(SELECT count(*) FROM t) = 30", is_query=False, line=5)
+LATER = Expected("the new table is empty", "SELECT FROM later", is_query=True, line=6)
+
+
+def became(stage: Stage, expected: Expected, *texts: str) -> list[list[tuple[bool, str | None]]]:
+    """What each migration made of an expectation."""
+    migrations = tuple(Migration(f"{n}.sql", str(n), "plain", text) for n, text in enumerate(texts, start=1))
+    found = stage.rehearse_migrations(SEED, migrations, Settings(expectations=(expected,)))
+    for rehearsal in found:
+        assert all(
+            (e.line, e.text, e.path, e.of_team) == (expected.line, expected.name, FILE, True) for e in rehearsal.expectations
+        )
+    return [[(e.passed, e.detail) for e in rehearsal.expectations] for rehearsal in found]
+
+
+MET, GONE = (True, None), (False, 'relation "t" does not exist')
+# what is expected, migrations -> what each made of it
+TEAM = {
+    "met all along": (NO_NULLS, ("SELECT 1", "DELETE FROM t"), [[MET], [MET]]),
+    "broken by the second, and no fault of the third": (
+        NO_NULLS,
+        ("SELECT 1", "UPDATE t SET email = NULL WHERE id < 4", "SELECT 1"),
+        [[MET], [(False, "3 rows")], []],
+    ),
+    "broken and mended": (FORTY, ("DELETE FROM t WHERE id = 1", "INSERT INTO t VALUES (1)"), [[(False, "it is false")], [MET]]),
+    "never met": (NO_MORE, ("SELECT 1", "DELETE FROM t WHERE id < 3"), [[], []]),
+    "not met before": (NO_MORE, ("DELETE FROM t WHERE id <= 10", "SELECT 1"), [[MET], [MET]]),
+    "about what comes later": (
+        LATER,
+        ("SELECT 1", "CREATE TABLE later ()", "INSERT INTO later DEFAULT VALUES"),
+        [[], [MET], [(False, "1 row")]],
+    ),
+    "about what comes and is not as expected": (LATER, ("CREATE TABLE later AS SELECT 1",), [[(False, "1 row")]]),
+    "about what goes": (FORTY, ("DROP TABLE t CASCADE", "SELECT 1"), [[GONE], []]),
+    "that writes": (Expected("x", "writes() = 1", is_query=False, line=1), ("SELECT 1",), [[]]),
+    "that is none": (Expected("x", "SELECT nonsense(", is_query=True, line=1), ("SELECT 1",), [[]]),
+    "after a failure": (FORTY, ("DELETE FROM t; SELECT 1 / 0", "SELECT 1"), [[], []]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TEAM)
+def test_what_a_migration_makes_of_what_the_team_expects(stage: Stage, case: str) -> None:
+    expected, texts, said = TEAM[case]
+
+    assert became(stage, expected, *texts) == said
+
+
+def test_the_teams_are_asked_besides_the_migrations_own(stage: Stage) -> None:
+    migration = Migration("1.sql", "1", "plain", "DELETE FROM t;\n-- rehearsal: expect true")
+
+    (found,) = stage.rehearse_migrations(SEED, (migration,), Settings(expectations=(FORTY, NO_NULLS)))
+
+    assert [(e.text, e.passed) for e in found.expectations] == [
+        ("true", True), ("there are forty", False), ("nobody is without an address", True),
+    ]  # fmt: skip
+    assert [(f.path, f.line, f.rule) for f in judge((found,), (), (), Policy()) if "forty" in f.message] == [
+        ("1.sql", 1, "expectation-failed")
+    ]
+
+
+TEAMS_FILE = """
+[expectations]
+"every order has a total" = "SELECT id FROM orders WHERE total IS NULL"
+"there are ninety" = "(SELECT count(*) FROM orders) = 90"
+"there are ten" = "(SELECT count(*) FROM orders) = 10"
+"refunds are small" = "SELECT 1 FROM refunds WHERE amount > 100"
+"""
+
+
+def test_what_was_not_so_before_is_a_note_and_no_fault(run: Callable[..., Run]) -> None:
+    Path(".migration-rehearsal.toml").write_text(TEAMS_FILE)
+    Path("9_less.sql").write_text("-- a word\nDELETE FROM orders WHERE id = 1;")
+
+    done = run("rehearse", "9_less.sql", "--seed", "seed.sql", "--format", "json")
+
+    report = json.loads(done.out)
+    assert done.status == 1
+    notes = [note for note in report["notes"] if "expectation" in note]
+    assert notes == [
+        "Before the first migration the expectation “every order has a total” (.migration-rehearsal.toml:3) can't be asked: "
+        'column "total" does not exist.',
+        "Not met already before the first migration, and no fault of it: the expectation “there are ten” "
+        "(.migration-rehearsal.toml:5): it is false.",
+        "Before the first migration the expectation “refunds are small” (.migration-rehearsal.toml:6) can't be asked: "
+        'relation "refunds" does not exist.',
+    ]
+    (finding,) = [f for f in report["findings"] if f["rule"] == "expectation-failed"]
+    assert (finding["path"], finding["line"]) == ("9_less.sql", 2)
+    assert finding["message"] == ("Not as expected: `there are ninety`: it is false, as `.migration-rehearsal.toml:4` says")
+
+
+def test_a_run_that_goes_on_knows_how_they_stood(run: Callable[..., Run], journal_url: str) -> None:
+    """The first migration is not rehearsed again; what it broke is not the second one's fault."""
+    Path(".migration-rehearsal.toml").write_text(TEAMS_FILE)
+    Path("8_less.sql").write_text("DELETE FROM orders WHERE id = 1;")
+    run("rehearse", "8_less.sql", "--seed", "seed.sql", "--journal", journal_url)
+    Path("9_one.sql").write_text("SELECT 1;")
+
+    done = run("rehearse", "8_less.sql", "9_one.sql", "--seed", "seed.sql", "--journal", journal_url, "--format", "json")
+
+    report = json.loads(done.out)
+    assert any("reused from the journal" in note for note in report["notes"])
+    assert [[e["text"] for e in m["expectations"] if not e["passed"]] for m in report["migrations"]] == [["there are ninety"], []]
+    assert sum("there are ten" in note for note in report["notes"]) == 1

@@ -9,9 +9,12 @@ import pytest
 
 from bot.cli import _parser
 from bot.configuration import read_configuration
+from bot.errors import UsageError
 from bot.layouts import LAYOUTS, Layout, Part
 from bot.rules import RULES, Rule, settable
-from bot.settings import CONFIGURABLE
+from bot.settings import CONFIGURABLE, INPUTS, configured
+from docs.make_configuration import PAGE as CONFIGURATION_PAGE
+from docs.make_configuration import page as configuration_page
 from docs.make_hostile import PAGE as HOSTILE
 from docs.make_hostile import page as hostile_page
 from docs.make_rules import INDEX, PAGES, index, page
@@ -143,10 +146,69 @@ def test_what_the_page_says_of_old_versions_is_what_findings_say() -> None:
     assert tools(refuse) == {layout.tool for layout in LAYOUTS if "has that one refuses" in layout.late}
 
 
-def test_the_page_of_the_teams_file_names_every_key() -> None:
-    text = (ROOT / "docs" / "configuration.md").read_text()
-    rows = [line for line in text.splitlines() if line.startswith("| `")]
+# ── What can be set ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    assert [key for row in rows for key in re.findall(r"`([a-z-]+)`", row.split("|")[1])] == [*CONFIGURABLE, "ignored-paths"]
-    example = text.partition("```toml\n")[2].partition("```")[0]
-    assert read_configuration(example.encode(), CONFIGURABLE, settable()).severities["foreign-key-without-index"] is None
+CONFIGURATION = CONFIGURATION_PAGE.read_text()
+HEAD, *SETTABLE = [
+    line.removeprefix("| ").removesuffix(" |").split(" | ")
+    for line in CONFIGURATION.partition("made by")[2].splitlines()
+    if line.startswith("| ")
+]
+
+
+def column(title: str) -> list[str]:
+    """What stands in a column of the table, without what is empty."""
+    return [cell for row in SETTABLE if (cell := row[HEAD.index(title)].strip("`"))]
+
+
+def test_the_table_of_all_that_can_be_set_is_what_the_code_says() -> None:
+    assert configuration_page(CONFIGURATION) == CONFIGURATION
+
+
+def test_the_table_has_each_input_of_the_action() -> None:
+    inputs = re.findall(r"^  ([a-z-]+):$", (ROOT / "action.yml").read_text().split("\noutputs:\n")[0], re.MULTILINE)
+    rows = {row[0].strip("`"): row for row in SETTABLE if row[HEAD.index("input")] == "yes"}
+
+    assert [*rows] == inputs
+    for one in INPUTS:
+        assert {one.help, f"`{one.default}`" if one.default and "$" not in one.default else ""} <= {*rows[one.name], ""}
+
+
+def test_the_table_has_each_option_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        _parser().parse_args(["rehearse", "--help"])
+    there = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE)) - {"--help"}
+
+    assert {option.split()[0] for option in column("option")} == there
+
+
+def test_the_table_has_each_variable_that_the_command_line_reads() -> None:
+    assert column("`MIGRATION_REHEARSAL_…`") == [i.name.upper().replace("-", "_") for i in INPUTS if i.flag or i.variable]
+
+
+def test_what_the_table_says_of_the_file_is_read_from_it() -> None:
+    keys = column("in the file")
+    written = [key.replace("] ", "]\n") for key in keys]
+    options = [f"[rules.{rule.id}] {option.name}" for rule in RULES for option in rule.options]
+
+    assert [key for key in keys if not key.startswith("[")] == [*CONFIGURABLE, "ignored-paths"]
+    assert [key for key in keys if key.startswith("[rules.")] == options
+    for text in written:  # a value that none can have: it is known, and looked at
+        line = text.replace("<rule>", "table-rewritten").replace("<in words>", "words") + " = [[]]"
+        with pytest.raises(UsageError, match=r"is no list|is \[\[\]\], and n|is not one query|is no table with"):
+            read_configuration(line.encode(), CONFIGURABLE, settable())
+
+
+def test_the_example_of_a_teams_file_is_understood() -> None:
+    example = CONFIGURATION.partition("```toml\n")[2].partition("```")[0]
+
+    found = configured({}, example.encode())
+
+    assert found.severities["foreign-key-without-index"] is None
+    assert found.rule_options["no-lock-timeout"] == {"large-table-rows": 1000, "max-ms": 10_000}
+    assert found.sizes.large == {"public.sessions": True, "public.countries": False}
+    assert found.production.rows == {"public.events": 41_200_000}
+    assert [(one.name, one.is_query) for one in found.expectations] == [
+        ("every order has a customer", True),
+        ("there is one set of settings", False),
+    ]

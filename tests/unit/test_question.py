@@ -10,6 +10,7 @@ from bot.model import HistoryProblem, Migration, Plan, PullRequest, Severity, So
 from bot.production import Production
 from bot.question import Surroundings, question_of
 from bot.settings import Settings
+from bot.team import Expected, Sizes
 
 ONE = Migration("m/1.sql", "1", "plain", "SELECT 1;")
 TWO = Migration("m/2.sql", "2", "plain", "SELECT 2;")
@@ -52,6 +53,10 @@ DIFFERENT = [
     ({"settings": replace(SETTINGS, max_writes_blocked_ms=1.0)}, True),
     ({"settings": replace(SETTINGS, production=Production(total=1))}, True),
     ({"settings": replace(SETTINGS, production=Production({"public.orders": 1}))}, True),
+    ({"settings": replace(SETTINGS, rule_options={"reads-blocked": {"error-factor": 2.0}})}, True),
+    ({"settings": replace(SETTINGS, sizes=Sizes({"public.orders": True}))}, True),
+    ({"settings": replace(SETTINGS, sizes=Sizes(rows={"public.orders": 7}))}, True),
+    ({"settings": replace(SETTINGS, expectations=(Expected("none", "SELECT 1", is_query=True, line=2),))}, True),
     ({"settings": replace(SETTINGS, show_row_data=True)}, True),
     ({"settings": replace(SETTINGS, seed="elsewhere/the-same.dump")}, False),
     ({"settings": replace(SETTINGS, network=True)}, True),
@@ -83,6 +88,14 @@ def test_what_is_judged_does_not_decide_what_was_observed() -> None:
     assert [s.request_hash for s in lenient.rehearsals()] == [
         s.request_hash for s in question_of(PLAN, SETTINGS, PULL, AROUND).rehearsals()
     ]
+
+
+def test_what_the_team_expects_is_asked_of_each_rehearsal_and_of_the_clone() -> None:
+    expecting = replace(SETTINGS, expectations=(Expected("none", "SELECT 1", is_query=True, line=2),))
+    here, there = (question_of(PLAN, settings, PULL, AROUND) for settings in (SETTINGS, expecting))
+
+    assert here.clone().request_hash != there.clone().request_hash
+    assert here.rehearsals()[0].request_hash != there.rehearsals()[0].request_hash
 
 
 def test_the_places_of_a_runs_steps() -> None:

@@ -14,6 +14,8 @@ from hypothesis import given, settings
 
 from bot import report as rendering
 from bot.model import Outcome, Report, Severity, Verdict
+from tests.browser import comments
+from tests.golden.make import kept
 from tests.reports import HOSTILE, RUN, finding, rehearsal, report
 
 BROKEN = finding("`t.c` cannot become NOT NULL: 3 of 12 rows are NULL", instead="ALTER TABLE t …")
@@ -28,6 +30,7 @@ GOLDEN = {
     "nothing": Report(Verdict.PASS, RUN),
     "long": report(Verdict.PASS, *(rehearsal(f"migration_{n}") for n in range(300))),
 }
+KEPT = kept()
 _VOID = ("br", "hr", "img", "input", "meta")
 
 
@@ -85,6 +88,19 @@ def test_the_comment_is_well_made(value: Report) -> None:
     assert page.tags["h3"] == 1 and page.tags["details"] == page.tags["summary"]
     assert page.links == []
     assert "|" not in page.outside_code and "**" not in page.outside_code and "](" not in page.outside_code
+
+
+@pytest.mark.parametrize("value", KEPT.values(), ids=KEPT.keys())
+def test_a_real_comment_is_well_made(value: Report) -> None:
+    """Nothing of it is filtered out by GitHub but our marker; what a browser makes of it is in tests/browser."""
+    page, told = rendered(value), comments.rendered(rendering.comment(value))
+
+    assert (page.crossed, page.open) == (False, [])
+    assert told.dropped == [rendering.MARKER]
+
+
+def test_what_github_filters_out_is_told() -> None:
+    assert comments.rendered("a <img src=x onerror=y> <b class=z>b</b> <!-- c -->").dropped == ["<img>", "b class", "<!-- c -->"]
 
 
 def test_two_lines_when_all_is_well() -> None:

