@@ -41,6 +41,7 @@ DOORS = {
     "stamina": {"journal"},
     "cryptography": {"sealing"},
     "httpx": {"clones", "dumps", "sidecar"},
+    "certifi": {"clones"},
     "starlette": {"sidecar"},
     "uvicorn": {"sidecar"},
     "prometheus_client": {"sidecar"},
@@ -88,5 +89,6 @@ def test_a_library_is_used_at_its_door_only(path: Path) -> None:
 def test_only_settings_and_the_edges_read_the_environment() -> None:
     readers = {room(path) for path in FILES if "os.environ" in path.read_text()}
 
-    # cli: MIGRATION_REHEARSAL_* as defaults of options; postgres: XDG_CACHE_HOME; commanding: what a tool of the user's is told.
-    assert readers <= {"settings", "cli", "postgres", "action", "commanding"}
+    # cli: MIGRATION_REHEARSAL_* as defaults of options; postgres: XDG_CACHE_HOME; commanding, clones: what a command of the
+    # user's is told.
+    assert readers <= {"settings", "cli", "postgres", "action", "commanding", "clones"}

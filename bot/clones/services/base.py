@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +13,14 @@ from bot.errors import EffectError
 
 PREFIX = "mr-"  # of every name that we give, here and nowhere else: what does not begin so is not ours
 PATIENCE_S = 120.0  # how long a database may take until it can be used
+
+
+_OURS = re.compile(re.escape(PREFIX) + "[0-9a-f]{32}")
+
+
+def is_ours(name: object) -> bool:
+    """Whether a name is one that we give. The prefix alone proves nothing: somebody's merge request 42 may well be `mr-42`."""
+    return isinstance(name, str) and _OURS.fullmatch(name) is not None
 
 
 class ServiceError(EffectError):
@@ -51,8 +61,8 @@ class Order:
 
     @property
     def name(self) -> str:
-        """What it is to be called: ours, and nobody else's."""
-        return PREFIX + self.key[:32]
+        """What it is to be called: ours, and nobody else's; see is_ours."""
+        return PREFIX + hashlib.sha256(self.key.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
