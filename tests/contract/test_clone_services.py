@@ -1101,7 +1101,8 @@ def test_two_orders_have_two_names_which_every_service_takes() -> None:
 
 def _bare(kind: Kind) -> Mapping[str, Any]:
     options = {option.name: "x" for option in kind.options if option.needed}
-    return {"url": "https://h" if kind.needs_url else None, "token": "x" if kind.needs_token else None, "options": options}
+    url = "postgresql://h/template" if kind.name == "server" else "https://h"
+    return {"url": url if kind.needs_url else None, "token": "x" if kind.needs_token else None, "options": options}
 
 
 @pytest.mark.parametrize("kind", kinds().values(), ids=lambda kind: kind.name)

@@ -178,4 +178,5 @@ SERVICE = Kind(
         Option("list", "a command that prints a line `name time` for each database that is there, for those left behind"),
         Option("seconds", "how long each of them may take; 120 if not given"),
     ),
+    by_name=True,
 )
