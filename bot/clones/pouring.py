@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import IO
 
 import psycopg
+from psycopg import sql
 
 from bot.errors import SeedError
 from bot.postgres.embedded import SUPERUSER, Server
@@ -24,6 +25,8 @@ def pour(server: Server, into: psycopg.Connection, database: str = "seed") -> No
 
     Raises SeedError with what its server said.
     """
+    with server.connect("postgres") as admin:  # a template takes no sessions; nothing of a pull request runs beside it
+        admin.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(sql.Identifier(database)))
     options = ["--no-owner", "--no-privileges", "--no-comments", "--no-publications", "--no-subscriptions", "--no-tablespaces"]
     dump = server.run_tool("pg_dump", *options, "--encoding=UTF8", database, user=SUPERUSER)
     assert dump.stdout is not None  # noqa: S101  made with a pipe
