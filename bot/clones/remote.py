@@ -76,6 +76,8 @@ class Remote:
         self.counts_first = kind.empty
         self.prepare: Callable[[Clone], None] = lambda _clone: None
         self._service, self._run, self._terms = service, run, terms
+        self._can_release = kind.can_release
+        self._has_told = False  # the first clone's notes are told with what else is known of it
         self._held: dict[str, _Held] = {}
         self._next = 0
         self._stack = ExitStack()
@@ -100,6 +102,8 @@ class Remote:
             raise CloneError(f"{self.name} gave no clone. {error.what}", why=error.why, advice=error.advice) from error
         name = f"clone {number}"
         self._held[name] = _Held(lease, number)
+        self.notes.extend(lease.notes if self._has_told else ())
+        self._has_told = True
         try:
             with self._entered(name) as connection:
                 clone = Clone(name, round((time.monotonic() - began) * 1000, 3), next_xid(connection))
@@ -131,7 +135,11 @@ class Remote:
         return Order(f"{self._run.id.replace('-', '')[:28]}{number:04x}", self._terms.until)
 
     def _give_back(self, number: int, handle: str) -> None:
-        """The report is not lost over a clone that could not be given back; it is said, and somebody else's `reap` takes it."""
+        """The report is not lost over a clone that could not be given back; it is said, and somebody else's `reap` takes it. Of
+        one that nobody can give back its own notes have said so.
+        """
+        if not self._can_release:
+            return
         step = Step(_FIRST_STEP + 2 * number + 1, f"give clone {number} back", [self.name, number], repeatable=True)
 
         def give_back(_key: str) -> object:
@@ -154,10 +162,12 @@ class Remote:
         ServiceError.
         """
         steps = {row.step_id - _FIRST_STEP: row for row in self._run.steps_from(_FIRST_STEP)}
+        self._next = max((place // 2 + 1 for place in steps), default=0)
+        if not self._can_release:
+            return
         for place in sorted(place for place in steps if place % 2 == 0 and not _is_done(steps.get(place + 1))):
             if lease := self._service.find(self._order(place // 2)):
                 self._give_back(place // 2, lease.handle)
-        self._next = max((place // 2 + 1 for place in steps), default=0)
         with suppress(ServiceError):  # a run is not stopped by what others left
             for left in forgotten(self._service, _FORGOTTEN):
                 self._service.release(left.handle)

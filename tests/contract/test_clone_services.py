@@ -21,10 +21,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from bot.clones.remote import Remote, Terms
 from bot.clones.services import Access, Kind, Lease, Order, Service, ServiceError, kinds, service_of
 from bot.clones.services.base import is_ours
 from bot.errors import UsageError
-from bot.journal.runs import fire_patiently
+from bot.journal.runs import NoJournal, fire_patiently
 from bot.words import masked
 from tests.contract.fake_clones import (
     Broken,
@@ -722,6 +723,20 @@ def test_ardent_the_report_names_what_only_a_person_can_remove(stand: Stand) -> 
     assert [left.name for left in stand.service().leftovers()] == [ORDER.name]
     with pytest.raises(ServiceError, match="still there"):
         stand.service().release(lease.handle)
+
+
+@on("ardent", "anonymous")
+def test_what_nobody_can_give_back_is_named_in_the_report_and_keeps_no_run_from_going_on(stand: Stand) -> None:
+    with NoJournal().run("") as run:
+        kind = kinds()[stand.access.provider]
+        with Remote(stand.service(), kind, run, Terms(ORDER.until)) as provider, provider.clone() as first:
+            told = [*provider.lease(first).notes]  # which the report has from there
+            with provider.clone() as second:
+                told += provider.lease(second).notes
+            provider.give_back_earlier()
+
+    assert provider.notes == told[1:]
+    assert len({*told}) == len(stand.there()) == 2
 
 
 @on("ardent")
