@@ -35,6 +35,15 @@ OURS = UNHINDERED | {
     "extra_float_digits": "1",
 }
 
+# For connections over a network: who does not answer for a minute is gone (libpq's manual, "Parameter Key Words").
+NETWORK = {
+    "connect_timeout": "15",
+    "keepalives_idle": "20",
+    "keepalives_interval": "10",
+    "keepalives_count": "4",
+    "tcp_user_timeout": "60000",
+}
+
 
 def as_options(settings: Mapping[str, str], major: int) -> str:
     """Settings as a connection string's `options` has them (libpq), where a backslash comes before a blank in a value; for a

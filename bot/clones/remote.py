@@ -20,7 +20,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bot.clones import Clone
-from bot.clones.hindrances import OURS, UNHINDERED, as_options
+from bot.clones.hindrances import NETWORK, OURS, UNHINDERED, as_options
 from bot.clones.services import Kind, Lease, Order, Service, ServiceError, forgotten
 from bot.errors import CloneError, JournalError, RehearsalError
 from bot.journal.runs import Steps
@@ -75,10 +75,9 @@ class Remote:
         self.few_connections = kind.most_connections is not None and kind.most_connections < 3
         self.counts_first = kind.empty
         self.prepare: Callable[[Clone], None] = lambda _clone: None
-        self._service, self._run, self._terms = service, run, terms
-        self._can_release = kind.can_release
-        self._has_told = False  # the first clone's notes are told with what else is known of it
+        self._service, self._kind, self._run, self._terms = service, kind, run, terms
         self._held: dict[str, _Held] = {}
+        self._has_told = False  # the first clone's notes are told with what else is known of it
         self._next = 0
         self._stack = ExitStack()
         self._pristine: Clone | None = None
@@ -122,10 +121,14 @@ class Remote:
 
     def _acquired(self, number: int) -> Lease:
         order = self._order(number)
-        # What is asked for is decided by the key of the run; a step that asks for another clone is none of this run.
-        step = Step(_FIRST_STEP + 2 * number, f"get clone {number}", [self.name, order.name], secret=True)
-        got = self._run.step(step, lambda _key: to_plain(self._service.acquire(order)), lambda: self._found(order))
+        got = self._run.step(
+            self._getting(number), lambda _key: to_plain(self._service.acquire(order)), lambda: self._found(order)
+        )
         return from_plain(Lease, got.response)
+
+    def _getting(self, number: int) -> Step:
+        """What is asked for is decided by the key of the run; a step that asks for another clone is none of this run."""
+        return Step(_FIRST_STEP + 2 * number, f"get clone {number}", [self.name, self._order(number).name], secret=True)
 
     def _found(self, order: Order) -> object:
         lease = self._service.find(order)
@@ -135,10 +138,8 @@ class Remote:
         return Order(f"{self._run.id.replace('-', '')[:28]}{number:04x}", self._terms.until)
 
     def _give_back(self, number: int, handle: str) -> None:
-        """The report is not lost over a clone that could not be given back; it is said, and somebody else's `reap` takes it. Of
-        one that nobody can give back its own notes have said so.
-        """
-        if not self._can_release:
+        """The report is not lost over a clone that could not be given back; it is said, and somebody else's `reap` takes it."""
+        if not self._kind.can_release:
             return
         step = Step(_FIRST_STEP + 2 * number + 1, f"give clone {number} back", [self.name, number], repeatable=True)
 
@@ -162,16 +163,23 @@ class Remote:
         ServiceError.
         """
         steps = {row.step_id - _FIRST_STEP: row for row in self._run.steps_from(_FIRST_STEP)}
-        self._next = max((place // 2 + 1 for place in steps), default=0)
-        if not self._can_release:
-            return
         for place in sorted(place for place in steps if place % 2 == 0 and not _is_done(steps.get(place + 1))):
-            if lease := self._service.find(self._order(place // 2)):
-                self._give_back(place // 2, lease.handle)
+            if handle := self._handle_of(place // 2):
+                self._give_back(place // 2, handle)
+        self._next = max((place // 2 + 1 for place in steps), default=0)
         with suppress(ServiceError):  # a run is not stopped by what others left
             for left in forgotten(self._service, _FORGOTTEN):
                 self._service.release(left.handle)
                 self.notes.append(f"The clone {name(left.name)}, left by a run of more than a day ago, was given back.")
+
+    def _handle_of(self, number: int) -> str | None:
+        """By what a clone is given back that an earlier attempt asked for: as the journal has it, or else the service."""
+        recorded = self._run.recall(self._getting(number))
+        if recorded and recorded.response:
+            return from_plain(Lease, recorded.response).handle
+        order = self._order(number)
+        found = self._service.find(order)
+        return found.handle if found else order.name if self._kind.by_name else None
 
     # ── Connections ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -297,10 +305,8 @@ def _is_done(row: StepRow | None) -> bool:
 def _open(url: str, options: str, kind: type[_Connection]) -> _Connection:
     """A connection in autocommit. What a URL says in `options` itself stays."""
     said = conninfo_to_dict(url).get("options")
-    both = " ".join(filter(None, (str(said or ""), options)))
-    conninfo = make_conninfo(
-        url, application_name="migration-rehearsal", connect_timeout="15", **({"options": both} if both else {})
-    )
+    more = {"options": " ".join(filter(None, (str(said or ""), options)))} if said or options else {}
+    conninfo = make_conninfo(url, application_name="migration-rehearsal", **NETWORK, **more)
     return kind.connect(conninfo, autocommit=True, prepare_threshold=None)
 
 

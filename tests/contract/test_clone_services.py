@@ -1110,7 +1110,7 @@ def test_a_name_that_we_give_is_told_from_others(name: str | None, ours: bool) -
 
 def _bare(kind: Kind) -> Mapping[str, Any]:
     options = {option.name: "x" for option in kind.options if option.needed}
-    url = "postgresql://h/d" if kind.name == "server" else "https://h"
+    url = "postgresql://h/template" if kind.name == "server" else "https://h"
     return {"url": url if kind.needs_url else None, "token": "x" if kind.needs_token else None, "options": options}
 
 

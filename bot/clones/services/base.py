@@ -116,7 +116,7 @@ class Service(Protocol):
 class Kind:
     """A kind of service. `empty`: what it hands out is empty, and the seed is loaded by us; `most_connections` at a time (None:
     enough); `needs_url`, `needs_token`: why it needs the input of that name (empty: it does not); `can_release`: whether a
-    database can be given back at all.
+    database can be given back at all; `by_name`: whether one can be given back by its name, without having been found.
     """
 
     name: str
@@ -128,3 +128,4 @@ class Kind:
     needs_url: str = ""
     needs_token: str = ""
     can_release: bool = True
+    by_name: bool = False

@@ -179,4 +179,5 @@ SERVICE = Kind(
         Option("list", "a command that prints a line `name time` for each database that is there, so that none is forgotten"),
         Option("seconds", "how long each of them may take; 120 if not given"),
     ),
+    by_name=True,
 )

@@ -16,7 +16,8 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from bot.clones.services.base import PREFIX, Access, Kind, Lease, Leftover, Option, Order, ServiceError
+from bot.clones.hindrances import NETWORK
+from bot.clones.services.base import PREFIX, Access, Kind, Lease, Leftover, Option, Order, ServiceError, is_ours
 from bot.errors import UsageError
 from bot.journal.steps import digest
 from bot.words import masked, name, one_line
@@ -90,7 +91,7 @@ class TemplateServer:
 
     def release(self, handle: str) -> None:
         """See Service."""
-        if not handle.startswith(PREFIX):
+        if not is_ours(handle):
             raise ServiceError(f"The database {name(handle)} is none of ours.", not_done=True)
         with self._admin() as admin:
             self._drop(admin, handle)
@@ -102,7 +103,7 @@ class TemplateServer:
         return [
             Leftover(database, database, _made_at(comment))
             for database, comment in found
-            if comment is None or comment.startswith(_OF_OURS)
+            if is_ours(database) and (comment is None or comment.startswith(_OF_OURS))
         ]
 
     def close(self) -> None:
@@ -121,8 +122,8 @@ class TemplateServer:
     def _admin(self) -> Iterator[psycopg.Connection]:
         """A connection beside the template: one to it would keep it from being copied."""
         try:
-            url = make_conninfo(self._access.url or "", dbname=self._maintenance)
-            with psycopg.connect(url, autocommit=True, connect_timeout=15, application_name="migration-rehearsal") as admin:
+            url = make_conninfo(self._access.url or "", dbname=self._maintenance, **NETWORK)
+            with psycopg.connect(url, autocommit=True, application_name="migration-rehearsal") as admin:
                 yield admin
         except psycopg.Error as error:
             raise _explained(error) from None
