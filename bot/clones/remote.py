@@ -77,6 +77,7 @@ class Remote:
         self.prepare: Callable[[Clone], None] = lambda _clone: None
         self._service, self._kind, self._run, self._terms = service, kind, run, terms
         self._held: dict[str, _Held] = {}
+        self._has_told = False  # the first clone's notes are told with what else is known of it
         self._next = 0
         self._stack = ExitStack()
         self._pristine: Clone | None = None
@@ -100,6 +101,8 @@ class Remote:
             raise CloneError(f"{self.name} gave no clone. {error.what}", why=error.why, advice=error.advice) from error
         name = f"clone {number}"
         self._held[name] = _Held(lease, number)
+        self.notes.extend(lease.notes if self._has_told else ())
+        self._has_told = True
         try:
             with self._entered(name) as connection:
                 clone = Clone(name, round((time.monotonic() - began) * 1000, 3), next_xid(connection))

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
+from bot.clones.addresses import encrypted, made, parts, verified
 from bot.clones.services import Access, ServiceError
-from bot.clones.services.addresses import encrypted, made, parts, verified
 from bot.clones.services.asking import Asking, at, moment, stamp
 
 FAR = "postgresql://u:p@db.example.org:5433/shop"

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from bot.cli import _parser
+from bot.clones.services import Kind, kinds
 from bot.configuration import read_configuration
 from bot.errors import UsageError
 from bot.layouts import LAYOUTS, Layout, Part
@@ -88,12 +89,37 @@ def test_the_readme_tells_every_exit_status() -> None:
         "docs/command.md",
         "docs/layouts.md",
         "docs/rules/README.md",
+        *(f"docs/clones/{name}.md" for name in kinds()),
     ],
 )
 def test_links_inside_the_repository_lead_somewhere(name: str) -> None:
     targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", (ROOT / name).read_text())
 
     assert [target for target in targets if not ((ROOT / name).parent / target).exists()] == []
+
+
+# ── Services ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+CLONES = ROOT / "docs" / "clones"
+
+
+def test_each_service_has_a_page_and_each_page_a_service() -> None:
+    assert {page.stem for page in CLONES.iterdir()} == {*kinds()}
+
+
+@pytest.mark.parametrize("kind", kinds().values(), ids=lambda kind: kind.name)
+def test_a_services_page_names_its_options_and_shows_the_inputs_that_it_needs(kind: Kind) -> None:
+    text = (CLONES / f"{kind.name}.md").read_text()
+    example = text.partition("```yaml\n")[2].partition("```")[0]
+    rows = re.findall(r"^\| `([a-z]+)` \|", text, re.MULTILINE)
+
+    assert rows == ([option.name for option in kind.options] if rows else [])
+    assert [option.name for option in kind.options if f"`{option.name}" not in text and f" {option.name}=" not in text] == []
+    assert f"clone-provider: {kind.name}\n" in example
+    assert [option.name for option in kind.options if option.needed and f"{option.name}=" not in example] == []
+    assert ("clone-url:" in example) >= bool(kind.needs_url)
+    assert ("clone-token:" in example) >= bool(kind.needs_token)
+    assert ("seed:" in example) is kind.empty
 
 
 # ── Layouts ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from bot.clones.services.addresses import encrypted, made
+from bot.clones.addresses import encrypted, made
 from bot.clones.services.asking import Asking, moment, undone_on_failure
 from bot.clones.services.base import Access, Kind, Lease, Leftover, Option, Order, ServiceError, is_ours
 from bot.words import name as quoted

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -52,8 +51,8 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One database that is wanted. `key` is the same for every attempt to get it, and for nothing else; `until`: when the service
-    may take it back by itself, in case that we are not there any more to do it.
+    """One database that is wanted. `key`, 32 hex digits, is the same for every attempt to get it, and for nothing else; `until`:
+    when the service may take it back by itself, in case that we are not there any more to do it.
     """
 
     key: str
@@ -62,7 +61,7 @@ class Order:
     @property
     def name(self) -> str:
         """What it is to be called: ours, and nobody else's; see is_ours."""
-        return PREFIX + hashlib.sha256(self.key.encode()).hexdigest()[:32]
+        return PREFIX + self.key[:32]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import IO, Any
 from urllib.parse import unquote
 
-from bot.clones.services.addresses import parts
+from bot.clones.addresses import parts
 from bot.clones.services.asking import moment, stamp
 from bot.clones.services.base import Access, Kind, Lease, Leftover, Option, Order, ServiceError, is_ours
 from bot.words import masked, one_line
@@ -58,10 +58,11 @@ class Command:
         )
 
     def find(self, order: Order) -> Lease | None:
-        """See Service. Where the command lists no database of that name, or can't list, there may be one nevertheless: who asks
-        for it again is given that one.
+        """See Service. Without a command that lists, to ask for one again is the only way to look: whoever finds one, to use it
+        or to give it back, is left with none at the end.
         """
-        return self.acquire(order) if order.name in {each.name for each in self.leftovers()} else None
+        known = not self._options.get("list") or order.name in {each.name for each in self.leftovers()}
+        return self.acquire(order) if known else None
 
     def release(self, handle: str) -> None:
         """See Service: a command that gives back what is gone already must not fail."""
@@ -175,7 +176,7 @@ SERVICE = Kind(
     options=(
         Option("acquire", "the command that prints the connection URL of a database of the name that it is given", needed=True),
         Option("release", "the command that removes a database, given its handle", needed=True),
-        Option("list", "a command that prints a line `name time` for each database that is there, for those left behind"),
+        Option("list", "a command that prints a line `name time` for each database that is there, so that none is forgotten"),
         Option("seconds", "how long each of them may take; 120 if not given"),
     ),
     by_name=True,

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from bot.clones.services.addresses import made
+from bot.clones.addresses import made
 from bot.clones.services.asking import Asking, at, moment, stamp, undone_on_failure
 from bot.clones.services.base import Access, Kind, Lease, Leftover, Option, Order, ServiceError, is_ours
 from bot.words import name as quoted

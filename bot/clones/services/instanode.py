@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from bot.clones.services.addresses import encrypted
+from bot.clones.addresses import encrypted
 from bot.clones.services.asking import Answer, Asking, at, moment, stamp, undone_on_failure
 from bot.clones.services.base import Access, Kind, Lease, Leftover, Order, ServiceError, is_ours
 from bot.words import name as quoted

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from bot.clones.services.addresses import verified
+from bot.clones.addresses import verified
 from bot.clones.services.asking import Asking, at, moment, stamp, undone_on_failure
 from bot.clones.services.base import PREFIX, Access, Kind, Lease, Leftover, Option, Order, ServiceError, is_ours
 from bot.words import name as quoted
