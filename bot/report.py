@@ -51,7 +51,7 @@ _WORTH_TELLING_BYTES = 1_000_000
 _CAUGHT_UP_NAMED = 5
 _SHOWN_OF_TEXT = 200  # characters of a definition, outside tables
 _MARKERS = re.compile(r"<!--\s*migration-rehearsal\s*-->", re.IGNORECASE)
-_POINTS_AT = re.compile(r"([@#])(?=\w)")  # a mention, an issue
+_POINTS_AT = re.compile(r"@(?=[\w.-])|#(?=\w)")  # a mention, an address; an issue
 
 
 # ── JSON ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -375,7 +375,7 @@ def escape_markdown(value: object) -> str:
     shown = re.sub(r"\s+", " ", visible(value))
     # GitHub looks for mentions when Markdown is done and backslashes are gone: only a character between keeps it from finding
     # one; this one, a word joiner, can't be seen.
-    joined = _POINTS_AT.sub("\\1\u2060", shown)
+    joined = _POINTS_AT.sub("\\g<0>\u2060", shown)
     return _MARKDOWN.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], joined)
 
 
