@@ -43,6 +43,7 @@ INPUTS = (
     Input("token", "${{ github.token }}", "Token that reads the pull request and writes the comment and the status."),
     Input("seed", "", "Dump to rehearse on: a path or an https URL. Empty: the base branch's own migrations.", "--seed"),
     Input("seed-sql", "", "SQL file to run after the seed is there: test data, for instance.", "--seed-sql"),
+    Input("seed-folder", "", "Folder that keeps the restored seed for the next run. Empty: nothing is kept.", "--seed-folder"),
     Input("layout", "", "Migration tool whose files these are; empty: found out from the files.", "--layout"),
     Input("migrations", "", "Folders or globs that hold migrations, one a line; empty: found out.", "--migrations"),
     Input("placeholders", "", "Values for the names in files like `${name}`: `name=value`, one a line.", "--placeholder"),
@@ -117,6 +118,7 @@ class Settings:
 
     seed: str | None = None
     seed_sql: str | None = None
+    seed_folder: str | None = None
     layout: str | None = None
     migrations: tuple[str, ...] = ()
     placeholders: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may be secrets
@@ -208,6 +210,7 @@ def settings_from(inputs: Mapping[str, str], configuration: Configuration = Conf
     return Settings(
         seed=given.get("seed"),
         seed_sql=given.get("seed-sql"),
+        seed_folder=_home_filled_in(given, "seed-folder"),
         layout=layout,
         migrations=tuple(line.strip() for line in given.get("migrations", "").splitlines() if line.strip()),
         placeholders=_placeholders(given.get("placeholders", "")),
@@ -312,20 +315,19 @@ def _journal(given: Mapping[str, str]) -> Place:
     default = "continue" if folder and not url else "stop"
     return Place(
         url=url,
-        folder=_home_filled_in(folder) if folder else None,
+        folder=_home_filled_in(given, "journal-folder"),
         key=given.get("journal-key"),
         go_on=(_one_of(given, "journal-failure", ("", "stop", "continue")) or default) == "continue",
         postgres_bin=given.get("postgres-bin"),
     )
 
 
-def _home_filled_in(folder: str) -> str:
+def _home_filled_in(given: Mapping[str, str], name: str) -> str | None:
+    folder = given.get(name)
     try:
-        return str(Path(folder).expanduser())
+        return str(Path(folder).expanduser()) if folder else None
     except RuntimeError as error:
-        raise UsageError(
-            f"The home folder in the input journal-folder, {folder}, can't be found.", advice="Write it out."
-        ) from error
+        raise UsageError(f"The home folder in the input {name}, {folder}, can't be found.", advice="Write it out.") from error
 
 
 def action_settings(environment: Mapping[str, str]) -> ActionSettings:
@@ -353,7 +355,8 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
         report = _inside_workspace(inputs["report"].strip() or report)
         reports = tuple(_report(line.strip()) for line in inputs["reports"].splitlines() if line.strip())
         settings = settings_from(inputs)
-        _outside_workspace(settings.journal.folder, workspace)
+        _outside_workspace("journal-folder", settings.journal.folder, workspace)
+        _outside_workspace("seed-folder", settings.seed_folder, workspace)
         comment = _flag(given, "comment")
         _one_of(given, "check", CHECKS)
     except UsageError as error:
@@ -425,12 +428,13 @@ def _refuse_links_out(inputs: Mapping[str, str], workspace: str) -> None:
             )
 
 
-def _outside_workspace(folder: str | None, workspace: str) -> None:
+def _outside_workspace(name: str, folder: str | None, workspace: str) -> None:
     if folder and Path(folder).resolve().is_relative_to(Path(workspace).resolve()):
+        brought = "a journal that says it was rehearsed" if name == "journal-folder" else "data that is not production's"
         raise UsageError(
-            f"The input journal-folder is {folder!r}, which lies in the workspace.",
-            why="A pull request's own files lie there: it could bring a journal that says it was rehearsed.",
-            advice="Choose a folder elsewhere; the default is in the home folder of the action's container.",
+            f"The input {name} is {folder!r}, which lies in the workspace.",
+            why=f"A pull request's own files lie there: it could bring {brought}.",
+            advice="Choose a folder elsewhere, as in the home folder of the action's container: ~/.migration-rehearsal.",
         )
 
 

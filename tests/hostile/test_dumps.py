@@ -151,7 +151,7 @@ def test_a_dump_that_unpacks_to_a_gigabyte_takes_no_memory(tmp_path: Path) -> No
             stream.write(b" " * 2**20)
     tracemalloc.start()
     try:
-        found = _scan(_plain_lines(path, Kind.GZIP, lambda _done: None), whole=True)
+        found = _scan(_plain_lines(path, lambda _done: None), whole=True)
         _now, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -178,7 +178,7 @@ def test_a_directory_dump_reads_only_its_own_files(target: Server, dumps: Path, 
     with target.connect(SEED) as connection:
         connection.execute("DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public; GRANT ALL ON SCHEMA public TO public")
         connection.execute("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
-    seeds._pg_restore(target, SeedFile(folder, Kind.DIRECTORY, ""))  # this is what it would do
+    seeds._pg_restore(target, SeedFile(folder, Kind.DIRECTORY, ""), lambda _done: None)  # this is what it would do
     with target.connect(SEED) as connection:
         assert connection.execute("SELECT count(*) FROM people").fetchone() == (20,)
     with pytest.raises(SeedError, match="names a file elsewhere"):

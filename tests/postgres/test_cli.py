@@ -254,7 +254,7 @@ def test_whom_migrations_run_as(run: Callable[..., Run], tmp_path: Path) -> None
     trusted = run("rehearse", "--seed", "owned.sql", "4_program.sql", "--superuser")
 
     assert (owner["clone"]["role"], owner["clone"]["superuser"]) == ("shop_owner", False)
-    assert "as deployer\n" in named.out
+    assert "as deployer;" in named.out
     assert (refused.status, "[right-missing]" in refused.out) == (1, True)
     assert (trusted.status, "as shop_owner, a superuser" in trusted.out) == (0, True)
 
