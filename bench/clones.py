@@ -3,8 +3,8 @@
 
 A database of each size is made and dumped in every form; each form is restored, analyzed and vacuumed as the program does it.
 Then clones of it are made in every way there is, on the file system of TMPDIR and on those with reflinks: that of `--reflinks`,
-or some that are made in a file and mounted, where root may do that. «Kept seed» is the wall time of `migration-rehearsal rehearse`
-from the start of its process until its clone is ready, which it says on standard error.
+or some that are made in a file and mounted, where root may do that. «Kept seed» is the wall time of the program's `rehearse` from
+the start of its process until its clone is ready, which it says on standard error.
 """
 
 from __future__ import annotations

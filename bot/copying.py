@@ -25,12 +25,14 @@ def copy_tree(source: Path, target: Path, leave: Callable[[str], bool] = lambda 
     to be left out. Raises OSError, also for a link or a device: what it leads to is not the folder's.
     """
     shared = True
+    if not stat.S_ISDIR(source.lstat().st_mode):
+        raise _strange(source.name)
     target.mkdir(mode=0o700)
     for at, folders, files, descriptor in os.fwalk(source, onerror=_raise):
         inner = os.path.relpath(at, source)
-        for name in sorted(folders):
+        for name in folders:
             _copy_folder(name, descriptor, target / inner / name)
-        for name in sorted(files):
+        for name in files:
             if not leave(os.path.normpath(os.path.join(inner, name))):  # noqa: PTH118  no path of ours
                 shared = _copy_file(name, descriptor, target / inner / name, by_reference=shared) and shared
     return shared

@@ -428,18 +428,25 @@ def _refuse_links_out(inputs: Mapping[str, str], workspace: str) -> None:
             )
 
 
+def _default(name: str) -> str:
+    return next(i.default for i in INPUTS if i.name == name)
+
+
+# What a pull request could bring in such a folder, and where it is better.
+_BROUGHT = {
+    "journal-folder": ("a journal that says it was rehearsed", _default("journal-folder")),
+    "seed-folder": ("data that is not production's", "~/.rehearsal-seeds"),
+}
+
+
 def _outside_workspace(name: str, folder: str | None, workspace: str) -> None:
     if folder and Path(folder).resolve().is_relative_to(Path(workspace).resolve()):
-        brought = "a journal that says it was rehearsed" if name == "journal-folder" else "data that is not production's"
+        brought, usual = _BROUGHT[name]
         raise UsageError(
             f"The input {name} is {folder!r}, which lies in the workspace.",
             why=f"A pull request's own files lie there: it could bring {brought}.",
-            advice="Choose a folder elsewhere, as in the home folder of the action's container: ~/.migration-rehearsal.",
+            advice=f"Choose a folder elsewhere, as in the home folder of the action's container: {usual}.",
         )
-
-
-def _default(name: str) -> str:
-    return next(i.default for i in INPUTS if i.name == name)
 
 
 def _one_of(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

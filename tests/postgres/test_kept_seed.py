@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,11 @@ def facts(run: Run) -> dict[str, object]:
     return found
 
 
+def counted(run: Run) -> list[tuple[object, ...]]:
+    (migration,) = json.loads(run.out)["migrations"]
+    return [tuple(table[key] for key in ("name", "rows_before", "rows_after", "updated")) for table in migration["tables"]]
+
+
 def test_a_rerun_restores_nothing(rehearse: Callable[..., Run], tmp_path: Path) -> None:
     first = rehearse("1_good.sql", "--format", "json")
     (place,) = places(tmp_path)
@@ -71,9 +77,7 @@ def test_a_rerun_restores_nothing(rehearse: Callable[..., Run], tmp_path: Path) 
     assert (RESTORED in first.err, TAKEN in first.err) == (True, False)
     assert (RESTORED in again.err, TAKEN in again.err, ANALYZED in again.err) == (False, True, False)
     assert facts(first) == facts(again)
-    assert [json.loads(one.out)["migrations"][0]["tables"] for one in (first, again)] == [
-        json.loads(first.out)["migrations"][0]["tables"]
-    ] * 2
+    assert counted(first) == counted(again) == [("public.orders", 90, 90, 90)]
     assert "The seed was restored before, and kept." in json.loads(again.out)["notes"]
     assert tree(place / "data") == before, "no migration runs on what is kept"
 
@@ -318,6 +322,42 @@ def test_other_programs_have_a_seed_of_their_own(tmp_path: Path, data: Path, bin
 
     assert shelf.find("sha256:1", lambda _needs: newer) is None
     assert shelf.find("sha256:1", lambda _needs: binaries) is not None
+
+
+KEEP = """
+import sys, time
+from pathlib import Path
+import bot.kept_seeds as kept_seeds
+from bot.postgres.binaries import Needs, choose
+from bot.progress import Progress
+from tests.postgres.test_kept_seed import paper
+
+def slowly(source, target, leave):
+    target.mkdir()
+    (target / "half").write_text("production's data")
+    print("begun", flush=True)
+    time.sleep(600)
+
+kept_seeds.copy_tree = slowly
+shelf = kept_seeds.Shelf.at(sys.argv[1] + "/kept", Progress(quiet=True))
+shelf.keep(Path(sys.argv[1]) / "data", paper("sha256:1"), choose(Needs(), None), lambda _path: False)
+"""
+
+
+def test_who_is_killed_while_keeping_leaves_nothing(tmp_path: Path, data: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", KEEP, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    assert len(list((tmp_path / "kept").iterdir())) == 1
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and list((tmp_path / "kept").iterdir()):
+        time.sleep(0.05)
+    assert list((tmp_path / "kept").iterdir()) == []
+    assert data.exists()
 
 
 # ── Knowing a dump without reading it ────────────────────────────────────────────────────────────────────────────────────────
