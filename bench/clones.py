@@ -43,7 +43,7 @@ from bot.progress import Progress
 _QUIET = Progress(quiet=True)
 _ROOT = Path(__file__).parents[1]
 _TABLES = 4
-_UNIT_ROWS = 100_000  # one table's share of 100 MB, more or less
+_UNIT_ROWS = 117_000  # one table's share of 100 MB
 _FULL, _QUICK = (0.1, 1.0, 5.0), (0.02, 0.1)
 _LARGE_GB = 1.0  # from here on a restore is measured once
 _FORMS = ("plain", "plain, gzip", "plain, zstd", "custom", "custom, -j", "directory, -j")

@@ -140,10 +140,15 @@ class Shelf:
 
     def _places(self) -> list[Path]:
         """Where seeds are kept, the one that was used last first."""
-        if self.folder is None or not self.folder.is_dir():
+        if self.folder is None:
             return []
-        found = [place for place in self.folder.iterdir() if (place / "seed.json").is_file() and not place.name.startswith(".")]
-        return sorted(found, key=lambda place: (place / "seed.json").stat().st_mtime_ns, reverse=True)
+        found = []
+        with suppress(OSError):  # there is none yet
+            for place in self.folder.iterdir():
+                with suppress(OSError):  # no seed, or one that another run removes just now
+                    if not place.name.startswith("."):
+                        found.append(((place / "seed.json").stat().st_mtime_ns, place))
+        return [place for _used_at, place in sorted(found, reverse=True)]
 
     def _paper(self, place: Path) -> Paper | None:
         try:
@@ -270,7 +275,10 @@ def _key(identity: str, binaries: Binaries) -> str:
 
 def _shape(data: Path) -> str | None:
     """Names the files and how long each is; None if something is no file, as a link to elsewhere."""
-    found = list(files_in(data))
+    try:
+        found = list(files_in(data))
+    except OSError:  # another run removes it just now
+        return None
     if not all(stat.S_ISREG(said.st_mode) for _name, said in found):
         return None
     return hashlib.sha256(json.dumps(sorted((name, said.st_size) for name, said in found)).encode()).hexdigest()
