@@ -235,9 +235,9 @@ def test_what_the_seed_lacked_is_told_in_a_sentence(paths: tuple[str, ...]) -> N
 
 # how the clone was made -> what the comment's last line says of it, and the terminal
 METHODS = {
-    "by reference": ("the clone 100 ms (by reference).", "; the clone 100 ms, by reference"),
-    "copied": ("the clone 100 ms (copied).", "; the clone 100 ms, copied"),
-    None: ("the clone 100 ms.", "as postgres\n"),
+    "by reference": ("the clone 100 ms (by reference).", "; as postgres; the clone 100 ms, by reference; from db/"),
+    "copied": ("the clone 100 ms (copied).", "; as postgres; the clone 100 ms, copied; from db/"),
+    None: ("the clone 100 ms.", "; as postgres; from db/"),
 }
 
 
