@@ -10,6 +10,7 @@ not longer (see bot/postgres/roles.py).
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -336,6 +337,8 @@ def _take_data(binaries: Binaries, account: Account, folder: Path, data: Path, *
     try:
         if move:
             data.rename(folder / "data")
+            if (folder / "data").is_symlink():
+                raise NotADirectoryError(errno.ENOTDIR, "It is a link")
         else:
             copy_tree(data, folder / "data")
             (folder / "data").chmod(0o700)

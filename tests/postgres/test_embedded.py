@@ -137,6 +137,18 @@ def test_data_with_a_link_in_it_is_not_taken_over(tmp_path: Path) -> None:
     assert "neither a file nor a folder" in said.value.why
 
 
+def test_a_link_is_not_moved_into_the_datas_place(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data").symlink_to(tmp_path / "elsewhere")
+
+    with (
+        pytest.raises(ServerError, match="could not be taken over"),
+        embedded_server(choose(Needs(), POSTGRES_BIN), tmp_path / "data", move=True),
+    ):
+        pass
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_data_that_does_not_fit_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "data").mkdir()
     monkeypatch.setattr("bot.room.room_of", lambda _folder: 0)
