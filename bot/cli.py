@@ -237,8 +237,11 @@ def _add_provider(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_how(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", metavar="S", help="dump: plain SQL, .gz, custom, directory or tar; a path or an https URL")
+    parser.add_argument(
+        "--seed", metavar="S", help="dump: plain SQL, custom, directory or tar, also in .gz or .zst; a path or an https URL"
+    )
     parser.add_argument("--seed-sql", metavar="F", help="SQL file to run after the seed is there")
+    parser.add_argument("--seed-folder", metavar="DIR", help="keep the restored seed here for the next run (default: nowhere)")
     _add_provider(parser)
     parser.add_argument("--fail-on", metavar="SEVERITY", help="error, warning or never (default: error)")
     parser.add_argument("--large-table-rows", metavar="N", help="tables with fewer rows are small (default: 10000)")

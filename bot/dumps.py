@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import re
 import subprocess
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from bot.errors import SeedError, UsageError
 from bot.postgres.archive import refuse_paths_out
 from bot.postgres.binaries import Binaries, Needs
 from bot.progress import Advance, Progress
+from bot.room import Watch
 
 if TYPE_CHECKING:
     import httpx
@@ -63,10 +65,14 @@ class Kind(StrEnum):
 
     PLAIN = "plain"
     GZIP = "gzip"
+    ZSTD = "zstd"
     CUSTOM = "custom"
     DIRECTORY = "directory"
     TAR = "tar"
     MIGRATIONS = "migrations"
+
+
+SQL = frozenset({Kind.PLAIN, Kind.GZIP, Kind.ZSTD})  # what psql reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +100,11 @@ class Located:
     taken_at: str | None = None
 
 
-def locate(source: str, folder: Path, progress: Progress) -> Located:
+def locate(
+    source: str, folder: Path, progress: Progress, remembered: Callable[[Path, Callable[[], str]], str] | None = None
+) -> Located:
     """Finds out what a path or https URL holds without downloading it, where its server says by an ETag or a date; `folder`
-    is where a download goes otherwise.
+    is where a download goes otherwise. `remembered` may know the identity of a path, or is given how to find it out.
 
     Raises SeedError when it is missing; UsageError for a URL that is not https.
     """
@@ -110,7 +118,7 @@ def locate(source: str, folder: Path, progress: Progress) -> Located:
     try:
         _refuse_what_is_no_seed(path, source)
         with progress.step("read the seed", size_of(path), only_if_long=True):
-            return Located(source, _identity(path), path)
+            return Located(source, remembered(path, lambda: _identity(path)) if remembered else _identity(path), path)
     except OSError as error:
         raise SeedError(f"The seed {source} can't be read.", why=error.strerror or str(error)) from error
 
@@ -138,10 +146,10 @@ def open_seed(located: Located, folder: Path, newest: Binaries, progress: Progre
         path, taken_at = _download(located.source, folder, progress, identity=located.identity)
         identity = _identity(path)
     name = path.name if "://" in located.source else located.source
-    kind = _kind(path, name)
+    path, kind = _unpacked(path, name, folder, progress)
     with progress.step(f"look into the seed ({kind})", size_of(path)) as advance:
-        if kind in (Kind.PLAIN, Kind.GZIP):
-            found = _scan(_plain_lines(path, kind, advance), whole=True)
+        if kind in SQL:
+            found = _scan(_plain_lines(path, advance), whole=True)
         else:
             found = _scan(_archive_lines(path, newest), whole=False)
     if not found.anything:
@@ -244,16 +252,12 @@ def _role(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
 
 
-def _plain_lines(path: Path, kind: Kind, advance: Advance) -> Iterator[bytes]:
+def _plain_lines(path: Path, advance: Advance) -> Iterator[bytes]:
     """The lines of a plain dump without the rows: data after COPY is skipped without being split into lines."""
     lines = _Lines()
-    try:
-        with opened(path, gz=kind is Kind.GZIP) as stream:
-            while chunk := stream.read(CHUNK):
-                advance(len(chunk))
-                yield from lines.take(chunk)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise not_whole(path, str(error)) from error
+    with opened(path) as stream:
+        for chunk in stream.chunks(advance):
+            yield from lines.take(chunk)
     if lines.in_data:
         raise not_whole(path, "it ends in the middle of a table's rows")
     yield lines.rest
@@ -311,47 +315,52 @@ def _archive_lines(path: Path, newest: Binaries) -> Iterator[bytes]:
         yield from done.stdout.splitlines()
 
 
-def _kind(path: Path, source: str) -> Kind:
+def _unpacked(path: Path, source: str, folder: Path, progress: Progress) -> tuple[Path, Kind]:
+    """What a seed is by its first bytes, never by its name, and where it is. An archive that was compressed once more is unpacked
+    first, as pg_restore can't read one; SQL is read through its compression.
+    """
     if path.is_dir():
-        if (path / "toc.dat").exists():
-            return Kind.DIRECTORY
-        raise SeedError(
-            f"The seed {source} is a folder, but no dump.",
-            why="A directory dump holds a file toc.dat.",
-            advice="Make one with `pg_dump --format=directory`.",
-        )
-    with path.open("rb") as file:
-        head = file.read(512)
+        return path, _kind_of_folder(path, source)
+    packing = packing_of(path)
+    with opened(path) as stream:
+        kind = _kind(stream.content.read(512), source)
+    if packing is None or kind is Kind.PLAIN:
+        return path, kind if packing is None else packing
+    unpacked = folder / "unpacked"
+    with progress.step(f"unpack the seed ({packing})", size_of(path)) as advance, opened(path) as stream:
+        watch = Watch(folder, f"The seed {source} can't be unpacked")
+        watch.need(path.stat().st_size)
+        with unpacked.open("wb") as file:
+            for chunk in stream.chunks(advance):
+                watch.look()
+                file.write(chunk)
+    return unpacked, kind
+
+
+def _kind_of_folder(path: Path, source: str) -> Kind:
+    if (path / "toc.dat").exists():
+        return Kind.DIRECTORY
+    raise SeedError(
+        f"The seed {source} is a folder, but no dump.",
+        why="A directory dump holds a file toc.dat.",
+        advice="Make one with `pg_dump --format=directory`.",
+    )
+
+
+def _kind(head: bytes, source: str) -> Kind:
     if not head:
         raise SeedError(f"The seed {source} is empty.", advice="Make it again with pg_dump.")
     if head.startswith(b"PGDMP"):
         return Kind.CUSTOM
-    if head.startswith(b"\x1f\x8b"):
-        return _kind_of_gzip(path, source)
     if head[257:262] == b"ustar":
         return Kind.TAR
     if b"\0" in head:
         raise SeedError(
             f"The seed {source} is no dump that this program knows.",
-            why="It is neither plain SQL nor an archive of pg_dump (custom, directory, tar).",
+            why="It is neither plain SQL nor an archive of pg_dump (custom, directory, tar), compressed or not.",
             advice="Make it with `pg_dump --format=custom`.",
         )
     return Kind.PLAIN
-
-
-def _kind_of_gzip(path: Path, source: str) -> Kind:
-    try:
-        with gzip.open(path) as stream:
-            inner = stream.read(5)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise not_whole(path, str(error)) from error
-    if inner == b"PGDMP":
-        raise SeedError(
-            f"The seed {source} is a compressed archive.",
-            why="Archives of pg_dump are compressed already; pg_restore can't read one that was compressed again.",
-            advice=f"Unpack it first: gunzip {path.name}",
-        )
-    return Kind.GZIP
 
 
 def _identity(path: Path) -> str:
@@ -375,18 +384,94 @@ def identity_of_file(path: Path) -> str:
         return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
 
 
-def size_of(path: Path) -> int | None:
-    return None if path.is_dir() else path.stat().st_size
+def size_of(path: Path) -> int:
+    """How many bytes a dump has."""
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else path.stat().st_size
+
+
+def packing_of(path: Path) -> Kind | None:
+    """How a file is compressed, if it is, by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head.startswith(b"\x1f\x8b"):
+        return Kind.GZIP
+    # A frame of data, or one to be skipped, as pzstd begins with.
+    is_zstd = head == b"\x28\xb5\x2f\xfd" or (head[1:] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F)
+    return Kind.ZSTD if is_zstd else None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A file's content without its compression; `file` is the file itself."""
+
+    content: IO[bytes]
+    file: IO[bytes]
+
+    def chunks(self, advance: Advance | None = None) -> Iterator[bytes]:
+        """The content in pieces; `advance` is told how many bytes of the file were read for them."""
+        done = 0
+        while chunk := self.content.read(CHUNK):
+            if advance:
+                advance(self.file.tell() - done)
+                done = self.file.tell()
+            yield chunk
 
 
 @contextmanager
-def opened(path: Path, *, gz: bool) -> Iterator[IO[bytes]]:
-    if gz:
-        with gzip.open(path, "rb") as stream:
-            yield cast("IO[bytes]", stream)
-    else:
-        with path.open("rb") as stream:
-            yield stream
+def opened(path: Path) -> Iterator[Stream]:
+    """A file to be read, through gzip or zstd if it is compressed. Raises SeedError if that breaks off."""
+    packing = packing_of(path)
+    with path.open("rb") as file:
+        if packing is Kind.ZSTD:
+            yield Stream(io.BufferedReader(_Zstd(file, path), CHUNK), file)
+        elif packing is Kind.GZIP:
+            try:
+                with gzip.open(file) as content:
+                    yield Stream(cast("IO[bytes]", content), file)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise not_whole(path, str(error)) from error
+        else:
+            yield Stream(file, file)
+
+
+_PIECE = 2048  # bytes of zstd that are unpacked at once: they give 64 MB at the most
+
+
+class _Zstd(io.RawIOBase):
+    """What zstd has packed, frame after frame. The library's own reader does not say when a file was cut off."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        import zstandard  # noqa: PLC0415  only a seed that needs it pays for it
+
+        self._file, self._path = file, path
+        self._decompressor, self._wrong = zstandard.ZstdDecompressor(), zstandard.ZstdError
+        self._frame: Any = None
+        self._packed = self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            self._packed = self._packed or self._file.read(_PIECE)
+            if not self._packed:
+                if self._frame is not None:
+                    raise not_whole(self._path, "it ends in the middle of a zstd frame")
+                return 0
+            self._unpack()
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+    def _unpack(self) -> None:
+        self._frame = self._frame or self._decompressor.decompressobj()
+        try:
+            self._ready = self._frame.decompress(self._packed)
+        except self._wrong as error:
+            raise not_whole(self._path, str(error)) from error
+        self._packed = b""
+        if self._frame.eof:
+            self._packed, self._frame = self._frame.unused_data, None
 
 
 def not_whole(path: Path, why: str) -> SeedError:
@@ -420,8 +505,11 @@ def _download(url: str, folder: Path, progress: Progress, *, identity: str | Non
         if identity and _identity_by_headers(url, answer) != identity:
             raise SeedError(f"The seed at {_https_host(url)} was changed just now.", advice="Run it again.")
         length = _content_length(answer)
+        watch = Watch(folder, "The seed can't be downloaded")
+        watch.need(length or 0)
         with progress.step(f"download the seed from {_https_host(url)}", length) as advance, path.open("wb") as file:
             for chunk in answer.iter_bytes(CHUNK):
+                watch.look()
                 file.write(chunk)
                 advance(len(chunk))
         return path, _as_iso(answer.headers.get("last-modified"))

@@ -144,7 +144,7 @@ def _facts(provider: Remote, clone: Clone, identity: str, local: Local | None) -
     notes = [*lease.notes]
     if lease.expires_at:
         notes.append(f"{provider.name} takes its clones back by itself at {lease.expires_at} if we do not.")
-    facts = CloneFacts(provider.name, str(version).split()[0], seed, clone.acquire_ms, role, bool(superuser), network=True)
+    facts = CloneFacts(provider.name, str(version).split()[0], seed, clone.acquire_ms, role, bool(superuser), True, lease.method)
     here = local.server.binaries if local else None
     if here and _major(facts.postgres_version) != here.major:
         notes.append(f"The clone is PostgreSQL {facts.postgres_version}, and the seed was restored on {here.version} before.")

@@ -580,7 +580,8 @@ class SeedFacts:
 @dataclass(frozen=True, slots=True)
 class CloneFacts:
     """The clone that was rehearsed on; `acquire_ms` is the time from asking for it to having it. `role`: whom migrations ran as;
-    `network`: whether the server could have reached others.
+    `network`: whether the server could have reached others; `method`: "by reference" (it shares the seed's blocks) or "copied",
+    None where nobody knows.
     """
 
     provider: str
@@ -590,6 +591,7 @@ class CloneFacts:
     role: str = "postgres"
     superuser: bool = False
     network: bool = True
+    method: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import psycopg
 
-from bot import dumps, seeds
+from bot import dumps, kept_seeds, seeds
 from bot.applying import Limits, apply, message_of
 from bot.clones import EMBEDDED, EMPTY, Clone, Provider
 from bot.clones.embedded import SEED, EmbeddedProvider, observer, reader
@@ -119,7 +119,8 @@ def rehearse_plan(
     """
     journal, effects = journal or NoJournal(), effects or NoEffects()
     with scratch_folder() as folder, _service(plan, settings) as service:
-        seed = dumps.locate(settings.seed, folder, progress) if settings.seed and plan.migrations else None
+        shelf = kept_seeds.Shelf.at(settings.seed_folder, progress)
+        seed = dumps.locate(settings.seed, folder, progress, shelf.identity) if settings.seed and plan.migrations else None
         surroundings = _surroundings(plan, settings, seed, service)
         question = question_of(plan, settings, pull, surroundings)
         with journal.run(question.key, anew=settings.force, waiting=lambda who: _say_waiting(progress, who)) as run:
@@ -127,7 +128,7 @@ def rehearse_plan(
             if report is None:
                 if plan.migrations:
                     effects.announce(run, ANNOUNCE, question.facts(url).run_id)
-                source = _Source(folder, seed, service, surroundings.seed)
+                source = _Source(folder, seed, shelf, service, surroundings.seed)
                 report = _Answer(question, settings, progress, run, url, source, effects).find()
                 if journal.lost:
                     report = replace(report, notes=(*report.notes, f"Without the journal: {journal.lost.what}"))
@@ -232,12 +233,24 @@ class _Ground:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where the data come from: a dump, of which `folder` takes what is downloaded; a service; and what names them."""
+    """Where the data come from: a dump, of which `folder` takes what is downloaded and `shelf` keeps what is restored; a service;
+    and what names them.
+    """
 
     folder: Path
     located: dumps.Located | None
+    shelf: kept_seeds.Shelf
     service: Service | None
     identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Restored:
+    """A dump that was restored, and notes for the report. `measured`: the facts are whole, and the tables have statistics."""
+
+    facts: SeedFacts
+    notes: list[str]
+    measured: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,16 +395,16 @@ class _Answer:
         with progress.step("clone the seed"):
             clone = stack.enter_context(provider.clone())
         version, superuser = server.binaries.version, settings.superuser
-        clone_facts = CloneFacts(provider.name, version, facts, clone.acquire_ms, role, superuser, server.has_network)
+        ms, how = clone.acquire_ms, clone.method
+        clone_facts = CloneFacts(provider.name, version, facts, ms, role, superuser, server.has_network, how)
         return provider, clone, _Ground(clone_facts, tuple(notes), past)
 
     def _seeded(self, stack: ExitStack) -> tuple[Server, SeedFacts, str, int, list[str], Past]:
         """A server of our own with the seed in it; see `_make_seed`."""
         plan, settings, progress = self.question.plan, self.settings, self.progress
-        seed, binaries = _look_into_seed(plan, settings, self.source.located, self.source.folder, progress)
-        with progress.step(f"start PostgreSQL {binaries.version} ({binaries.origin})"):
-            server = stack.enter_context(embedded_server(binaries))
-        return server, *_make_seed(server, seed, plan, settings, progress)
+        server, seed = self._begun(stack)
+        facts, role, since_xid, notes, past = _make_seed(server, seed, plan, settings, progress)
+        return server, facts, role, since_xid, [*notes, *self.source.shelf.notes], past
 
     def _elsewhere(self, stack: ExitStack, provider: Remote, late: list[str]) -> tuple[Provider, Clone, _Ground]:
         """A clone of a service, filled from a server of our own where the service gives an empty one."""
@@ -422,6 +435,27 @@ class _Answer:
                 head = self.question.pull.head_sha if self.question.pull else None
                 self.run.record(step, to_plain(_Known(rehearsals[-1], head, _iso(datetime.now(UTC)))))
         return rehearsals
+
+    def _begun(self, stack: ExitStack) -> tuple[Server, _Restored | None]:
+        """A server with the restored dump: on a copy of a kept one, or restored now and kept, if somebody asked for that. Without
+        a dump, an empty one.
+        """
+        plan, settings, progress = self.question.plan, self.settings, self.progress
+        located, shelf, folder = self.source.located, self.source.shelf, self.source.folder
+        can_be_kept = located is not None and shelf.folder is not None and not located.identity.startswith("unknown:")
+        kept = shelf.find(located.identity, lambda needs: _chosen(plan, settings, needs)) if located and can_be_kept else None
+        if kept and (server := shelf.start(kept, stack)):
+            return server, _Restored(kept.paper.facts, [*kept.paper.notes, "The seed was restored before, and kept."], True)
+        seed, binaries = _look_into_seed(plan, settings, located, folder, progress)
+        if seed and located and can_be_kept:
+            server, facts, notes = kept_seeds.restore_and_keep(shelf, located.identity, seed, binaries, stack)
+            return server, _Restored(facts, notes, True)
+        with progress.step(f"start PostgreSQL {binaries.version} ({binaries.origin})"):
+            fresh = stack.enter_context(embedded_server(binaries))
+        if seed is None:
+            return fresh, None
+        notes = seeds.restore(fresh, seed, progress)
+        return fresh, _Restored(SeedFacts(str(seed.kind), seed.identity, seed.taken_at, 0, 0), notes, False)
 
     def _all(self, new: Iterator[Rehearsal], run_already: Set[str], migrations: Sequence[Migration]) -> Iterator[Rehearsal]:
         """The new rehearsals, and in their places what was run already, which is none."""
@@ -486,26 +520,30 @@ def _look_into_seed(
 ) -> tuple[dumps.SeedFile | None, Binaries]:
     """What the seed is, and the first server that fits it and the migrations: known before anything is restored."""
     seed = None
-    needs = Needs()
     if located:
         seed = dumps.open_seed(located, folder, newest(settings.postgres_bin), progress)
-        needs = seed.needs
-    needs = replace(needs, extensions=needs.extensions | _wanted(plan, seeded=seed is not None))
-    return seed, choose(needs, settings.postgres_bin)
+    return seed, _chosen(plan, settings, seed.needs if seed else None)
+
+
+def _chosen(plan: Plan, settings: Settings, needs: Needs | None) -> Binaries:
+    """The first server that fits a seed, if there is one, and the migrations."""
+    of_seed = needs or Needs()
+    wanted = _wanted(plan, seeded=needs is not None)
+    return choose(replace(of_seed, extensions=of_seed.extensions | wanted), settings.postgres_bin)
 
 
 def _make_seed(
-    server: Server, seed: dumps.SeedFile | None, plan: Plan, settings: Settings, progress: Progress
+    server: Server, seed: _Restored | None, plan: Plan, settings: Settings, progress: Progress
 ) -> tuple[SeedFacts, str, int, list[str], Past]:
-    """Fills the template database: from the dump and what it lacks of the base branch, or by the base branch's own migrations;
-    then the SQL file. Gives the role that migrations run as, too, and the first transaction that is younger than what the team
+    """Fills the template database: with what the dump lacks of the base branch, or by the base branch's own migrations; then the
+    SQL file. Gives the role that migrations run as, too, and the first transaction that is younger than what the team
     made.
     """
     notes: list[str] = []
     past = NO_PAST
     if seed:
-        notes += seeds.restore(server, seed, progress)
-        kind, identity, taken_at = str(seed.kind), seed.identity, seed.taken_at
+        notes += seed.notes
+        kind, identity, taken_at = seed.facts.kind, seed.facts.identity, seed.facts.taken_at
     else:
         seeds.create_empty(server)
         kind, taken_at = str(dumps.Kind.MIGRATIONS), None
@@ -528,6 +566,9 @@ def _make_seed(
     if settings.seed_sql:  # mostly a file of the repository: it has the rights of a migration
         with progress.step(f"run {settings.seed_sql}"):
             seeds.run_sql_file(server, SEED, Path(settings.seed_sql), role=role, limit_s=settings.time_limit_s)
+    if seed and seed.measured and not (past.caught_up or plan.base_command or settings.seed_sql):
+        seeds.close_seed(server)
+        return seed.facts, role, since_xid, notes, past
     return seeds.finish(server, kind, identity, taken_at, progress), role, since_xid, notes, past
 
 

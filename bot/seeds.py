@@ -5,14 +5,12 @@ A seed is a dump (see bot/dumps.py), or nothing: then the base branch's own migr
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
 import re
 import signal
 import subprocess
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -23,13 +21,14 @@ import psycopg
 from psycopg import sql
 
 from bot.clones.embedded import SEED, observer
-from bot.dumps import CHUNK, Kind, SeedFile, not_whole, opened, size_of
+from bot.dumps import CHUNK, SQL, Kind, SeedFile, Stream, opened, size_of
 from bot.errors import SeedError
 from bot.model import SeedFacts
 from bot.postgres.counts import total_rows
 from bot.postgres.embedded import MAKER, SUPERUSER, Server
 from bot.postgres.psql import Script, refused_line, start_psql
 from bot.progress import Advance, Progress
+from bot.room import Watch
 from bot.words import said_by
 
 _KEPT = 1 << 16  # bytes of what psql says: the last ones, as it stops at the first error
@@ -57,12 +56,29 @@ def restore(server: Server, seed: SeedFile, progress: Progress) -> list[str]:
     if seed.creates_public:
         with server.connect(SEED, user=MAKER) as connection:
             connection.execute("DROP SCHEMA public")
+    watch = Watch(server.folder, "The seed can't be restored")
+    watch.need(_least_bytes(seed))
     with progress.step("restore the seed", size_of(seed.path)) as advance:
-        if seed.kind in (Kind.PLAIN, Kind.GZIP):
-            run_sql_file(server, SEED, seed.path, advance, gz=seed.kind is Kind.GZIP)
+        if seed.kind in SQL:
+            run_sql_file(server, SEED, seed.path, _both(watch, advance))
         else:
-            _pg_restore(server, seed)
+            _pg_restore(server, seed, _both(watch, advance))
     return notes
+
+
+def _least_bytes(seed: SeedFile) -> int:
+    """How many bytes a dump surely takes once it is restored. What pg_dump has compressed is never smaller in tables; a text
+    may be, where PostgreSQL itself compresses long values.
+    """
+    return size_of(seed.path) // (10 if seed.kind in (Kind.PLAIN, Kind.TAR) else 1)
+
+
+def _both(watch: Watch, advance: Advance) -> Advance:
+    def told(done: int) -> None:
+        watch.look()
+        advance(done)
+
+    return told
 
 
 def create_empty(server: Server) -> None:
@@ -72,14 +88,25 @@ def create_empty(server: Server) -> None:
 
 def finish(server: Server, kind: str, identity: str, taken_at: str | None, progress: Progress) -> SeedFacts:
     """Makes the restored database a template, with statistics as production has them, and measures it."""
+    facts = measure(server, kind, identity, taken_at, progress)
+    close_seed(server)
+    return facts
+
+
+def close_seed(server: Server) -> None:
+    """Makes the restored database a template."""
+    with server.connect("postgres") as admin:
+        close(admin, SEED)
+
+
+def measure(server: Server, kind: str, identity: str, taken_at: str | None, progress: Progress) -> SeedFacts:
+    """Gives the restored database statistics as production has them, and measures it."""
     with progress.step("analyze and vacuum the seed"), server.connect(SEED) as connection:
         connection.execute("ANALYZE")
         connection.execute("VACUUM")  # last: it counts all rows, where ANALYZE looks at some
     with observer(server, SEED) as looking:
         rows = total_rows(looking)
         size = looking.execute("SELECT pg_catalog.pg_database_size(pg_catalog.current_database())").fetchone()
-    with server.connect("postgres") as admin:
-        close(admin, SEED)
     return SeedFacts(kind, identity, taken_at, size[0] if size else 0, rows)
 
 
@@ -104,7 +131,6 @@ def run_sql_file(
     path: Path,
     advance: Advance | None = None,
     *,
-    gz: bool = False,
     role: str = MAKER,
     limit_s: float | None = None,
 ) -> None:
@@ -118,13 +144,10 @@ def run_sql_file(
     late.daemon = True
     late.start()
     try:
-        with opened(path, gz=gz) as stream:
+        with opened(path) as stream:
             _feed(psql.stdin, stream, Script(path.name), advance)
     except BrokenPipeError:
         pass  # psql stopped at an error, and says which
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        psql.kill()
-        raise not_whole(path, str(error)) from error
     except SeedError:
         psql.kill()
         raise
@@ -139,10 +162,10 @@ def run_sql_file(
             advice="Give it fewer rows, or the input time-limit more minutes.",
         )
     if psql.returncode != 0:
-        _refuse_command(path, said, gz=gz)
+        _refuse_command(path, said)
         raise SeedError(
             f"{path.name} could not be restored.",
-            why=server.last_words() or _first_error(said, path, gz=gz),
+            why=server.last_words() or _first_error(said, path),
             advice=_RESTORE_BY_HAND if role == MAKER else _AS_A_MIGRATION,
         )
 
@@ -154,21 +177,19 @@ _AS_A_MIGRATION = (
 )
 
 
-def _feed(psql: IO[bytes], stream: IO[bytes], script: Script, advance: Advance | None) -> None:
-    while chunk := stream.read(CHUNK):
+def _feed(psql: IO[bytes], stream: Stream, script: Script, advance: Advance | None) -> None:
+    for chunk in stream.chunks(advance):
         psql.write(script.take(chunk))
-        if advance:
-            advance(len(chunk))
     psql.write(script.take(b"", last=True))
 
 
-def _refuse_command(path: Path, said: str, *, gz: bool) -> None:
+def _refuse_command(path: Path, said: str) -> None:
     """Says where a command of psql stands, if that is what psql stopped at. Raises SeedError."""
     number = refused_line(said)
     if number is None:
         return
-    with opened(path, gz=gz) as stream:
-        line = next(islice(stream, number - 1, None), b"").strip()
+    with opened(path) as stream:
+        line = next(islice(stream.content, number - 1, None), b"").strip()
     found = _COMMAND.match(line)
     command = found[0].decode() if found else "a backslash outside quotes"
     raise SeedError(
@@ -204,7 +225,7 @@ class _Drain:
         return self._said.decode(errors="replace")
 
 
-def _first_error(said: str, path: Path, *, gz: bool = False) -> str:
+def _first_error(said: str, path: Path) -> str:
     """The first error of psql or pg_restore, without what may be a row's value: whatever a data exception quotes; of what others
     quote, and of what a function RAISEs, what the file at `path` does not say. A seed's SQL may have read the rows before it.
     """
@@ -215,21 +236,21 @@ def _first_error(said: str, path: Path, *, gz: bool = False) -> str:
     first = said.partition("\n")[0][:400]
     if any(sign in said for sign in _RAISED):
         head, edge, raised = first.rpartition("ERROR:  ")
-        known = _said_in(path, raised.split(), gz=gz)
+        known = _said_in(path, raised.split())
         return head + edge + " ".join(word if word in known else "…" for word in raised.split())
     if _OF_DATA.search(first):
         shown, quote, _rest = first.partition('"')  # what is quoted may hold quotes itself
         return shown + ("…" if quote else "")
-    return said_by(" ".join(_said_in(path, re.findall(r'"([^"]+)"', first), gz=gz)), first)
+    return said_by(" ".join(_said_in(path, re.findall(r'"([^"]+)"', first))), first)
 
 
-def _said_in(path: Path, words: Sequence[str], *, gz: bool) -> set[str]:
+def _said_in(path: Path, words: Sequence[str]) -> set[str]:
     """Those of the words that a file holds."""
     missing = {word for word in words if len(word) < 256}
     found: set[str] = set()
     rest = b""
-    with suppress(OSError, EOFError, zlib.error), opened(path, gz=gz) as stream:
-        while missing and (chunk := stream.read(CHUNK)):
+    with suppress(OSError, SeedError), opened(path) as stream:
+        while missing and (chunk := stream.content.read(CHUNK)):
             rest = rest[-1024:] + chunk
             there = {word for word in missing if word.encode() in rest}
             missing, found = missing - there, found | there
@@ -263,24 +284,67 @@ def _create_database(server: Server) -> None:
         )
 
 
-def _pg_restore(server: Server, seed: SeedFile) -> None:
+_MOST_JOBS = 8
+_POLL_S = 0.2
+
+
+def jobs(kind: Kind) -> int:
+    """How many tables pg_restore may load at once: as many as we have processors; a tar can be read in its order only."""
+    if kind not in (Kind.CUSTOM, Kind.DIRECTORY):
+        return 1
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(there, _MOST_JOBS)
+
+
+def _pg_restore(server: Server, seed: SeedFile, advance: Advance) -> None:
     """pg_restore only reads the archive and talks to our server, so it may run as ourselves and read what only we can."""
-    done = subprocess.run(
+    parallel = ["--jobs", str(jobs(seed.kind))] if jobs(seed.kind) > 1 else []
+    process = subprocess.Popen(
         [
             server.binaries.tool("pg_restore"),
-            *("--exit-on-error", "--no-tablespaces", "--no-subscriptions"),
+            *("--exit-on-error", "--no-tablespaces", "--no-subscriptions", *parallel),
             *("--host", str(server.folder), "--username", MAKER, "--dbname", SEED),
             str(seed.path),
         ],
-        capture_output=True,
-        check=False,
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         env={"PATH": os.defpath, "LC_ALL": "C"},
+        start_new_session=True,
     )
-    if done.returncode != 0:
+    errors = _Drain(process)
+    try:
+        _follow(process, size_of(seed.path), advance)
+    except BaseException:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # and its workers
+        errors.finish()
+        raise
+    said = errors.finish()
+    if process.returncode != 0:
         raise SeedError(
             f"{seed.path.name} could not be restored.",
-            why=server.last_words()
-            or _first_error(done.stderr.decode(errors="replace"), seed.path / "toc.dat" if seed.path.is_dir() else seed.path),
+            why=server.last_words() or _first_error(said, seed.path / "toc.dat" if seed.path.is_dir() else seed.path),
             advice="Restore it into an empty PostgreSQL with `pg_restore --exit-on-error` to see it fail there.",
         )
+
+
+def _follow(process: subprocess.Popen[bytes], total: int, advance: Advance) -> None:
+    """Waits for pg_restore, and tells how far it and its workers have read the archive, where the system tells us."""
+    read: dict[int, int] = {}  # bytes by process; a worker that is done has still read what it read
+    told = 0
+    while process.poll() is None:
+        read.update(_bytes_read(process.pid))
+        done = min(sum(read.values()), total)
+        advance(max(0, done - told))
+        told = max(told, done)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_POLL_S)
+
+
+def _bytes_read(pid: int) -> Iterator[tuple[int, int]]:
+    """What a process and its children have read from files so far (Linux); what comes from sockets is not among it."""
+    with suppress(OSError, ValueError, IndexError):
+        yield pid, int(Path(f"/proc/{pid}/io").read_text().split()[1])
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            yield from _bytes_read(int(child))

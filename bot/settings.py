@@ -67,6 +67,13 @@ INPUTS = (
     ),
     Input("seed-sql", "", "SQL file to run after the seed is there: test data, for instance.", "--seed-sql", values="a path"),
     Input(
+        "seed-folder",
+        "",
+        "Folder that keeps the restored seed for the next run. Empty: nothing is kept.",
+        "--seed-folder",
+        values="a path",
+    ),
+    Input(
         "layout",
         "",
         "Migration tool whose files these are; empty: found out from the files.",
@@ -263,6 +270,7 @@ class Settings:
 
     seed: str | None = None
     seed_sql: str | None = None
+    seed_folder: str | None = None
     layout: str | None = None
     migrations: tuple[str, ...] = ()
     placeholders: Mapping[str, str] = field(default_factory=dict, repr=False)  # they may be secrets
@@ -392,6 +400,7 @@ def settings_from(inputs: Mapping[str, str], configuration: Configuration = Conf
     return Settings(
         seed=given.get("seed"),
         seed_sql=given.get("seed-sql"),
+        seed_folder=_home_filled_in(given, "seed-folder"),
         layout=layout,
         migrations=tuple(line.strip() for line in given.get("migrations", "").splitlines() if line.strip()),
         placeholders=_named_values("placeholders", given.get("placeholders", ""), "schema=app"),
@@ -509,20 +518,19 @@ def _journal(given: Mapping[str, str]) -> Place:
     default = "continue" if folder and not url else "stop"
     return Place(
         url=url,
-        folder=_home_filled_in(folder) if folder else None,
+        folder=_home_filled_in(given, "journal-folder"),
         key=given.get("journal-key"),
         go_on=(_one_of(given, "journal-failure", ("", "stop", "continue")) or default) == "continue",
         postgres_bin=given.get("postgres-bin"),
     )
 
 
-def _home_filled_in(folder: str) -> str:
+def _home_filled_in(given: Mapping[str, str], name: str) -> str | None:
+    folder = given.get(name)
     try:
-        return str(Path(folder).expanduser())
+        return str(Path(folder).expanduser()) if folder else None
     except RuntimeError as error:
-        raise UsageError(
-            f"The home folder in the input journal-folder, {folder}, can't be found.", advice="Write it out."
-        ) from error
+        raise UsageError(f"The home folder in the input {name}, {folder}, can't be found.", advice="Write it out.") from error
 
 
 def action_settings(environment: Mapping[str, str]) -> ActionSettings:
@@ -550,7 +558,8 @@ def action_settings(environment: Mapping[str, str]) -> ActionSettings:
         report = _inside_workspace(inputs["report"].strip() or report)
         reports = tuple(_report(line.strip()) for line in inputs["reports"].splitlines() if line.strip())
         settings = settings_from(inputs)
-        _outside_workspace(settings.journal.folder, workspace)
+        _outside_workspace("journal-folder", settings.journal.folder, workspace)
+        _outside_workspace("seed-folder", settings.seed_folder, workspace)
         comment = _flag(given, "comment")
         _one_of(given, "check", CHECKS)
     except UsageError as error:
@@ -622,17 +631,25 @@ def _refuse_links_out(inputs: Mapping[str, str], workspace: str) -> None:
             )
 
 
-def _outside_workspace(folder: str | None, workspace: str) -> None:
-    if folder and Path(folder).resolve().is_relative_to(Path(workspace).resolve()):
-        raise UsageError(
-            f"The input journal-folder is {folder!r}, which lies in the workspace.",
-            why="A pull request's own files lie there: it could bring a journal that says it was rehearsed.",
-            advice="Choose a folder elsewhere; the default is in the home folder of the action's container.",
-        )
-
-
 def _default(name: str) -> str:
     return next(i.default for i in INPUTS if i.name == name)
+
+
+# What a pull request could bring in such a folder, and where it is better.
+_BROUGHT = {
+    "journal-folder": ("a journal that says it was rehearsed", _default("journal-folder")),
+    "seed-folder": ("data that is not production's", "~/.rehearsal-seeds"),
+}
+
+
+def _outside_workspace(name: str, folder: str | None, workspace: str) -> None:
+    if folder and Path(folder).resolve().is_relative_to(Path(workspace).resolve()):
+        brought, usual = _BROUGHT[name]
+        raise UsageError(
+            f"The input {name} is {folder!r}, which lies in the workspace.",
+            why=f"A pull request's own files lie there: it could bring {brought}.",
+            advice=f"Choose a folder elsewhere, as in the home folder of the action's container: {usual}.",
+        )
 
 
 def _one_of(given: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

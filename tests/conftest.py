@@ -27,7 +27,14 @@ _keep_databases_in_memory()
 hypothesis.settings.register_profile("ours", deadline=None)
 hypothesis.settings.load_profile("ours")
 
-pytest_plugins = ["tests.fix_postgres", "tests.fix_github", "tests.fix_clones", "tests.fix_action", "tests.fix_cli"]
+pytest_plugins = [
+    "tests.fix_postgres",
+    "tests.fix_github",
+    "tests.fix_clones",
+    "tests.fix_action",
+    "tests.fix_cli",
+    "tests.fix_reflink",
+]
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -26,12 +26,13 @@ PROVIDERS = (EMBEDDED, *sorted(name for name in _FILES if name not in ("asking",
 @dataclass(frozen=True, slots=True)
 class Clone:
     """A disposable database; `acquire_ms` is the time from asking for it to having it, `since_xid` the first transaction that is
-    younger than it (0: not known).
+    younger than it (0: not known), `method` how it was made, as in the report's CloneFacts.
     """
 
     name: str
     acquire_ms: float
     since_xid: int = 0
+    method: str | None = None
 
 
 class Provider(Protocol):

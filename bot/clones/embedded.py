@@ -17,8 +17,10 @@ from bot.postgres.counts import next_xid
 from bot.postgres.embedded import MAKER, Server
 from bot.postgres.guard import Guard
 from bot.postgres.roles import Lender
+from bot.room import Watch
 
 SEED = "seed"
+BY_REFERENCE, COPIED = "by reference", "copied"
 
 
 class EmbeddedProvider:
@@ -49,6 +51,7 @@ class EmbeddedProvider:
         self._backstop = {"statement_timeout": str(backstop_ms), "idle_in_transaction_session_timeout": str(backstop_ms)}
         self._since_xid = since_xid  # the first transaction that somebody else's file may have made in the seed; 0: none
         self._made = 0
+        self._by_reference = server.clones_by_reference()
         self._ours: set[int] = set()  # processes of the sessions opened here
         self._lenders: dict[str, Lender] = {}
 
@@ -59,6 +62,7 @@ class EmbeddedProvider:
         name = f"rehearsal_{self._made}_{secrets.token_hex(4)}"  # its owner could drop another one, if its name were known
         began = time.monotonic()
         with self._server.connect("postgres") as admin:
+            self._need_room(admin)
             try:
                 with self._owners_remembered(admin):
                     admin.execute(
@@ -70,12 +74,19 @@ class EmbeddedProvider:
             except psycopg.Error as error:
                 raise CloneError("The clone could not be made.", why=str(error).strip()) from error
         try:
-            yield Clone(name, round((time.monotonic() - began) * 1000, 3), since_xid)
+            method = BY_REFERENCE if self._by_reference else COPIED
+            yield Clone(name, round((time.monotonic() - began) * 1000, 3), since_xid, method)
         finally:
             # What a migration left in it (a prepared transaction, a subscription) may keep it from being dropped: the whole
             # server is thrown away when the run ends, and a finished report must not be lost over it.
             with suppress(psycopg.Error), self._server.connect("postgres") as admin:
                 admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _need_room(self, admin: psycopg.Connection) -> None:
+        """Raises CloneError if the disk surely can't hold a copy."""
+        if not self._by_reference:
+            row = admin.execute("SELECT pg_catalog.pg_database_size(%s::pg_catalog.name)", [self._seed]).fetchone()
+            Watch(self._server.folder, "The seed can't be cloned", CloneError).need(row[0] if row else 0)
 
     @contextmanager
     def _owners_remembered(self, admin: psycopg.Connection) -> Iterator[None]:

@@ -10,9 +10,11 @@ not longer (see bot/postgres/roles.py).
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,12 +27,15 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from bot.copying import bytes_in, copy_tree, refers
 from bot.errors import ServerError
 from bot.held import held, make_folder
 from bot.postgres.binaries import Account, Binaries, cache_folder, prepared_folder, publish
 from bot.postgres.no_network import without_network
+from bot.room import Watch, room_of
 
 _START_LIMIT_S = 60.0
+_STOP_LIMIT_S = 600.0  # all that is in its memory is written first
 _LEFT = 0.75  # of the machine's memory may be one server process's
 SUPERUSER = "migration_rehearsal"  # initdb's own, which nobody else may be
 MAKER = "postgres"  # who makes the seed, as most dumps and histories expect
@@ -89,10 +94,27 @@ class Server:
 
     def room_bytes(self) -> int | None:
         """The room left on the disk that its data is on; None where that is not known."""
-        try:
-            return shutil.disk_usage(self.folder).free
-        except OSError:
-            return None
+        return room_of(self.folder)
+
+    @property
+    def data(self) -> Path:
+        """Its data folder."""
+        return self.folder / "data"
+
+    def clones_by_reference(self) -> bool:
+        """Whether it copies a database so that the copy shares the original's blocks: it must be able to (18), and its disk."""
+        return self.binaries.major >= 18 and refers(self.folder)
+
+    def stop(self) -> None:
+        """Stops it in order, so that its data is whole. Raises ServerError if it does not."""
+        pid_file = self.data / "postmaster.pid"
+        with suppress(OSError, ValueError):
+            os.kill(int(pid_file.read_text().split("\n", 1)[0]), signal.SIGINT)
+        deadline = time.monotonic() + _STOP_LIMIT_S
+        while pid_file.exists():
+            if time.monotonic() > deadline:
+                raise ServerError("The embedded PostgreSQL did not stop.", why=self.log_tail())
+            time.sleep(0.01)
 
     def last_words(self) -> str:
         """Why the server is gone, if it says so: a full disk, for one. Never the statement, which it logs beside it."""
@@ -112,15 +134,19 @@ def _forget(_notification: psycopg.Notify) -> None:
 
 
 @contextmanager
-def embedded_server(binaries: Binaries) -> Iterator[Server]:
-    """Starts a server on a fresh data folder; whatever happens, it is stopped and its folder removed.
+def embedded_server(binaries: Binaries, data: Path | None = None, *, move: bool = False) -> Iterator[Server]:
+    """Starts a server on a fresh data folder, or on a copy of one that another server left when it stopped in order, which is
+    moved if nobody needs it any more; whatever happens, it is stopped and its folder removed.
 
     Raises ServerError when it does not come up.
     """
     account = Account.current()
     folder = make_folder("mr-")
     try:
-        _copy_fresh_data(binaries, account, folder)
+        if data is None:
+            _copy_fresh_data(binaries, account, folder)
+        else:
+            _take_data(binaries, account, folder, data, move=move)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -145,7 +171,7 @@ def _locked_up(server: Server) -> Server:
         cheap = "scram_iterations = 1" if server.binaries.major >= 16 else "password_encryption = 'md5'"
         admin.execute(f"SET {cheap}".encode())
         admin.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(SUPERUSER), password))
-        hba = server.folder / "data" / "pg_hba.conf"
+        hba = server.data / "pg_hba.conf"
         hba.write_text(f"local all {SUPERUSER} md5\nlocal all all trust\n")
         admin.execute("SELECT pg_catalog.pg_reload_conf()")
     return replace(server, password=password)
@@ -287,16 +313,54 @@ def _gave_up(server: Server) -> bool:
 def _copy_fresh_data(binaries: Binaries, account: Account, folder: Path) -> None:
     """Copies a fresh data folder, made once by initdb (1 s) for each set of programs, and gives it to an account."""
     try:
-        shutil.copytree(_fresh_data(binaries), folder / "data", symlinks=True)
+        copy_tree(_fresh_data(binaries), folder / "data")
     except OSError as error:
-        reason = error.strerror or error.args[0][0][2]  # of many files: a list of which, where to, and why
         raise ServerError(
             "The server's data folder could not be made.",
-            why=f"In {folder.parent}: {reason}.",
+            why=f"In {folder.parent}: {error.strerror or error}.",
             advice="It takes 40 MB, and the seed twice: look at the free disk space.",
         ) from error
     (folder / "data").chmod(0o700)
     _give(folder, account.uid, account.gid)
+
+
+# What decides how a server runs and whom it lets in. Whoever filled a data folder may have changed it (ALTER SYSTEM).
+_CONFIGURATION = ("postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf")
+
+
+def _take_data(binaries: Binaries, account: Account, folder: Path, data: Path, *, move: bool) -> None:
+    """Takes over a data folder: its databases and roles, and nothing of its configuration, nor its superuser's password, which
+    is made anew. Raises SeedError if there is no room for it, ServerError for whatever else.
+    """
+    if not move and not refers(data.parent, folder):
+        Watch(folder, "The kept seed can't be copied").need(bytes_in(data))
+    try:
+        if move:
+            data.rename(folder / "data")
+            if (folder / "data").is_symlink():
+                raise NotADirectoryError(errno.ENOTDIR, "It is a link")
+        else:
+            copy_tree(data, folder / "data")
+            (folder / "data").chmod(0o700)
+            _give(folder / "data", account.uid, account.gid)
+        for name in _CONFIGURATION:
+            _write_configuration(folder / "data" / name, _fresh_data(binaries) / name, account)
+        if os.geteuid() == 0:
+            os.chown(folder, account.uid, account.gid)
+    except OSError as error:
+        raise ServerError(
+            "The data folder of a seed could not be taken over.", why=f"In {folder.parent}: {error.strerror or error}."
+        ) from error
+
+
+def _write_configuration(path: Path, content: Path, account: Account) -> None:
+    """In a folder that something which a dump has started may still reach: no file of its is written to, or given away."""
+    path.unlink(missing_ok=True)
+    with path.open("xb") as file:
+        file.write(content.read_bytes())
+        os.fchmod(file.fileno(), 0o600)
+        if os.geteuid() == 0:
+            os.fchown(file.fileno(), account.uid, account.gid)
 
 
 def _fresh_data(binaries: Binaries) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -59,6 +60,8 @@ def dumps(target: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert dump.returncode == 0, error
         (folder / name).write_bytes(content)
     (folder / "gzip").write_bytes(gzip.compress((folder / "plain.sql").read_bytes()))
+    (folder / "zstd").write_bytes(zstandard.compress((folder / "plain.sql").read_bytes()))
+    (folder / "packed").write_bytes(zstandard.compress((folder / "custom").read_bytes()))
     (folder / "restored").mkdir()
     arguments = ["-h", str(target.folder), "-U", "postgres", "-Fd", "-Z0", "-f", str(folder / "directory"), "source"]
     subprocess.run([target.binaries.tool("pg_dump"), *arguments], check=True)
@@ -113,7 +116,7 @@ def test_a_dump_that_begins_with_something_nasty(dumps: Path, piece: bytes) -> N
     without_rows(look(path))
 
 
-@pytest.mark.parametrize("name", [*FORMS, "gzip"])
+@pytest.mark.parametrize("name", [*FORMS, "gzip", "zstd", "packed"])
 @FUZZ
 @given(data=st.data())
 def test_a_spoilt_dump_is_looked_into_or_refused(dumps: Path, name: str, data: Any) -> None:
@@ -123,21 +126,20 @@ def test_a_spoilt_dump_is_looked_into_or_refused(dumps: Path, name: str, data: A
     without_rows(look(path))
 
 
-@pytest.mark.parametrize("name", ["plain.sql", "inserts.sql", "gzip", "custom", "stored", "tar"])
+@pytest.mark.parametrize("name", ["plain.sql", "inserts.sql", "gzip", "zstd", "custom", "stored", "tar"])
 @settings(FUZZ, max_examples=12)
 @given(data=st.data())
 def test_a_spoilt_dump_is_restored_or_refused(target: Server, dumps: Path, name: str, data: Any) -> None:
     path = dumps / f"spoilt-{name}"
     path.write_bytes(spoilt((dumps / name).read_bytes(), data))
-    kind = {"gzip": Kind.GZIP, "plain.sql": Kind.PLAIN, "inserts.sql": Kind.PLAIN}.get(name)
     with target.connect(SEED) as connection:
         connection.execute("DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public; GRANT ALL ON SCHEMA public TO public")
         connection.execute("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
 
-    if kind:
-        found = answer(seeds.run_sql_file, target, SEED, path, gz=kind is Kind.GZIP)
+    if name in ("plain.sql", "inserts.sql", "gzip", "zstd"):
+        found = answer(seeds.run_sql_file, target, SEED, path)
     else:
-        found = answer(seeds._pg_restore, target, SeedFile(path, Kind.CUSTOM, ""))
+        found = answer(seeds._pg_restore, target, SeedFile(path, Kind.CUSTOM, ""), lambda _done: None)
 
     assert found is None or isinstance(found, SeedError)
     without_rows(found)
@@ -151,7 +153,7 @@ def test_a_dump_that_unpacks_to_a_gigabyte_takes_no_memory(tmp_path: Path) -> No
             stream.write(b" " * 2**20)
     tracemalloc.start()
     try:
-        found = _scan(_plain_lines(path, Kind.GZIP, lambda _done: None), whole=True)
+        found = _scan(_plain_lines(path, lambda _done: None), whole=True)
         _now, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -178,7 +180,7 @@ def test_a_directory_dump_reads_only_its_own_files(target: Server, dumps: Path, 
     with target.connect(SEED) as connection:
         connection.execute("DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public; GRANT ALL ON SCHEMA public TO public")
         connection.execute("SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
-    seeds._pg_restore(target, SeedFile(folder, Kind.DIRECTORY, ""))  # this is what it would do
+    seeds._pg_restore(target, SeedFile(folder, Kind.DIRECTORY, ""), lambda _done: None)  # this is what it would do
     with target.connect(SEED) as connection:
         assert connection.execute("SELECT count(*) FROM people").fetchone() == (20,)
     with pytest.raises(SeedError, match="names a file elsewhere"):

@@ -282,7 +282,7 @@ def test_whom_migrations_run_as(run: Callable[..., Run], tmp_path: Path) -> None
     trusted = run("rehearse", "--seed", "owned.sql", "4_program.sql", "--superuser")
 
     assert (owner["clone"]["role"], owner["clone"]["superuser"]) == ("shop_owner", False)
-    assert "as deployer\n" in named.out
+    assert "as deployer;" in named.out
     assert (refused.status, "[right-missing]" in refused.out) == (1, True)
     assert (trusted.status, "as shop_owner, a superuser" in trusted.out) == (0, True)
 
@@ -398,6 +398,22 @@ def test_a_seed_that_did_not_change_is_not_downloaded_again(run: Callable[..., R
 
     assert "download" not in done.err
     assert "replayed from the journal" in done.out
+
+
+def test_a_seed_from_the_network_is_kept_by_what_its_server_says(run: Callable[..., Run], https_seed: str) -> None:
+    seed = f"{https_seed}/shop.sql.gz?signature="
+    first, again = (run("rehearse", "1_good.sql", "--seed", seed + one, "--seed-folder", "kept") for one in ("s3cr3t", "an0ther"))
+
+    assert ("download" in first.err, "download" in again.err) == (True, False)
+    assert "take the kept seed" in again.err
+
+
+def test_what_does_not_fit_is_not_downloaded(run: Callable[..., Run], https_seed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.room.room_of", lambda _folder: 128 * 2**20)
+
+    done = run("rehearse", "1_good.sql", "--seed", f"{https_seed}/shop.sql.gz")
+
+    assert (done.status, "The seed can't be downloaded: there is not enough room" in done.err) == (3, True)
 
 
 def test_a_redirect_to_plain_http_is_not_followed(run: Callable[..., Run], https_seed: str) -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from bot.errors import ServerError
+from bot.clones.embedded import EmbeddedProvider
+from bot.errors import CloneError, SeedError, ServerError
+from bot.model import Outcome
 from bot.postgres.binaries import Account, Needs, choose
 from bot.postgres.embedded import Server, embedded_server
-from tests.fix_postgres import POSTGRES_BIN
+from tests.fix_postgres import POSTGRES_BIN, Stage
 
 
 def test_it_listens_on_no_tcp_port(server: Server) -> None:
@@ -100,6 +104,111 @@ def test_two_at_once_do_not_meet() -> None:
     binaries = choose(Needs(), POSTGRES_BIN)
     with embedded_server(binaries) as one, embedded_server(binaries) as two:
         assert one.folder != two.folder
+
+
+@pytest.mark.parametrize("move", [False, True], ids=["copied", "moved"])
+def test_another_server_goes_on_with_the_data_of_one_that_was_stopped(move: bool) -> None:
+    binaries = choose(Needs(), POSTGRES_BIN)
+    with embedded_server(binaries) as first:
+        with first.connect("postgres") as connection:
+            connection.execute("CREATE DATABASE kept")
+            connection.execute("ALTER SYSTEM SET work_mem = '1MB'")
+        password = first.password
+        first.stop()
+        with embedded_server(binaries, first.data, move=move) as second:
+            with second.connect("kept") as connection:
+                assert connection.execute("SHOW work_mem").fetchone() == ("4MB",), "nothing of its configuration is taken over"
+            with pytest.raises(psycopg.OperationalError):
+                replace(second, password=password).connect("postgres")
+        assert first.data.exists() is not move
+    assert not first.folder.exists()
+    assert not second.folder.exists()
+
+
+def test_data_with_a_link_in_it_is_not_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/pg_wal").symlink_to("/etc")
+
+    with (
+        pytest.raises(ServerError, match="could not be taken over") as said,
+        embedded_server(choose(Needs(), POSTGRES_BIN), tmp_path / "data"),
+    ):
+        pass
+    assert "neither a file nor a folder" in said.value.why
+
+
+def test_a_link_is_not_moved_into_the_datas_place(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data").symlink_to(tmp_path / "elsewhere")
+
+    with (
+        pytest.raises(ServerError, match="could not be taken over"),
+        embedded_server(choose(Needs(), POSTGRES_BIN), tmp_path / "data", move=True),
+    ):
+        pass
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_data_that_does_not_fit_is_not_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    monkeypatch.setattr("bot.room.room_of", lambda _folder: 0)
+
+    with (
+        pytest.raises(SeedError, match="can't be copied: there is not enough room"),
+        embedded_server(choose(Needs(), POSTGRES_BIN), tmp_path / "data"),
+    ):
+        pass
+
+
+# ── Clones ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_clone_that_does_not_fit_is_not_begun(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.room.room_of", lambda _folder: 128 * 2**20)
+    monkeypatch.setattr(Server, "clones_by_reference", lambda _self: False)
+
+    with pytest.raises(CloneError, match="The seed can't be cloned: there is not enough room") as said:
+        stage.rehearse("CREATE TABLE t (id int);", "SELECT 1;")
+    assert "128 MB free" in said.value.why
+
+
+def test_a_clone_by_reference_takes_no_room(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.room.room_of", lambda _folder: 0)
+    monkeypatch.setattr(Server, "clones_by_reference", lambda _self: True)
+
+    (done,) = stage.rehearse("CREATE TABLE t (id int);", "SELECT 1;")
+    assert done.outcome is Outcome.APPLIED
+
+
+# programs -> how a clone is made on a file system with reflinks
+METHODS = {"wheel": "by reference", "/usr/lib/postgresql/15/bin": "copied"}
+
+
+@pytest.mark.parametrize("programs", METHODS)
+def test_how_a_clone_is_made_where_files_can_share_blocks(reflinks: Path, monkeypatch: pytest.MonkeyPatch, programs: str) -> None:
+    if programs != "wheel" and not Path(programs).exists():
+        pytest.skip(f"no {programs} here")
+    monkeypatch.setattr("tempfile.tempdir", str(reflinks))
+    with embedded_server(choose(Needs(), programs)) as server:
+        assert server.folder.parent == reflinks
+        with server.connect("postgres") as admin:
+            admin.execute("CREATE DATABASE seed")
+        with server.connect("seed") as connection:
+            connection.execute("CREATE TABLE t AS SELECT repeat(md5(n::text), 30) FROM generate_series(1, 60000) n; CHECKPOINT")
+            size = connection.execute("SELECT pg_table_size('t')").fetchone()
+        before = used(reflinks)
+        with EmbeddedProvider(server).clone() as clone:
+            taken = used(reflinks) - before
+            assert clone.method == METHODS[programs]
+            with server.connect(clone.name) as connection:
+                assert connection.execute("SELECT count(*) FROM t").fetchone() == (60000,)
+    assert size
+    assert (taken < size[0] / 2) is (clone.method == "by reference")
+
+
+def used(folder: Path) -> int:
+    subprocess.run(["sync", "--file-system", str(folder)], check=True)
+    return shutil.disk_usage(folder).used
 
 
 def test_a_folder_without_a_server_is_named() -> None:

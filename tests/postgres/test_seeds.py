@@ -9,19 +9,22 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from bot import seeds
-from bot.dumps import SeedFile, locate, open_seed
+from bot.dumps import SQL, Kind, SeedFile, locate, open_seed
 from bot.errors import SeedError, ServerError, UsageError
 from bot.postgres.binaries import Binaries, Needs, choose, newest
 from bot.postgres.embedded import MAKER, Server, embedded_server
 from bot.postgres.psql import _restrictable, has_restricted_mode, start_psql
 from bot.postgres.roles import may_make_seeds
-from bot.progress import Progress
+from bot.progress import Advance, Progress
+from bot.room import LEAST_FREE
 from tests.fix_postgres import POSTGRES_BIN, Stage
 
 QUIET = Progress(quiet=True)
@@ -34,6 +37,13 @@ INSERT INTO items SELECT n, 'CREATE EXTENSION "not real"; ' || n FROM generate_s
 CREATE EXTENSION citext;
 CREATE VIEW v AS SELECT id FROM items;
 """
+
+
+def in_frames(content: bytes) -> bytes:
+    """As zstd packs on several processors: a frame to be skipped, then frames of data, one of them empty."""
+    half = len(content) // 2
+    pieces = map(zstandard.compress, (content[:half], b"", content[half:]))
+    return b"\x50\x2a\x4d\x18\x04\x00\x00\x00skip" + b"".join(pieces)
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +60,10 @@ def dumps(server: Server, stage: Stage, tmp_path_factory: pytest.TempPathFactory
         out, error = dump.communicate()
         assert dump.returncode == 0, error
         (folder / name).write_bytes(out)
-    (folder / "plain.sql.gz").write_bytes(gzip.compress((folder / "plain.sql").read_bytes()))
+    for name in ("plain.sql", "custom.dump", "tar.tar"):
+        content = (folder / name).read_bytes()
+        (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+        (folder / f"{name}.zst").write_bytes(in_frames(content))
     subprocess.run(
         [
             server.binaries.tool("pg_dump"),
@@ -88,15 +101,30 @@ def look(path: Path, tmp_path: Path) -> SeedFile:
     return open_seed(locate(str(path), tmp_path, QUIET), tmp_path, newest(POSTGRES_BIN), QUIET)
 
 
-@pytest.mark.parametrize("name", ["plain.sql", "plain.sql.gz", "custom.dump", "tar.tar", "directory"])
-def test_every_kind_of_dump(dumps: Path, binaries: Binaries, tmp_path: Path, name: str) -> None:
+KINDS = {
+    "plain.sql": "plain",
+    "plain.sql.gz": "gzip",
+    "plain.sql.zst": "zstd",
+    "custom.dump": "custom",
+    "custom.dump.gz": "custom",
+    "custom.dump.zst": "custom",
+    "tar.tar": "tar",
+    "tar.tar.zst": "tar",
+    "directory": "directory",
+}
+
+
+@pytest.mark.parametrize(("name", "kind"), KINDS.items())
+def test_every_kind_of_dump(dumps: Path, binaries: Binaries, tmp_path: Path, name: str, kind: str) -> None:
+    told: list[tuple[str, int, int]] = []
     seed = look(dumps / name, tmp_path)
 
+    assert seed.kind == kind
     assert seed.roles == {"shop_owner", "Shop Reader"}
     assert seed.needs.extensions == {"citext"}
     assert seed.needs.major == binaries.major
     with embedded_server(binaries) as server:
-        notes = seeds.restore(server, seed, QUIET)
+        notes = seeds.restore(server, seed, Told(told))
         facts = seeds.finish(server, str(seed.kind), seed.identity, seed.taken_at, QUIET)
         with server.connect("postgres") as admin:
             admin.execute("ALTER DATABASE seed ALLOW_CONNECTIONS true")
@@ -104,6 +132,96 @@ def test_every_kind_of_dump(dumps: Path, binaries: Binaries, tmp_path: Path, nam
             owner = connection.execute("SELECT tableowner FROM pg_tables WHERE tablename = 'items'").fetchone()
     assert notes == ["The seed names roles that a new server lacks; they were created without login: Shop Reader, shop_owner."]
     assert (facts.rows, owner) == (500, ("shop_owner",))
+    assert [(text, 0 <= done <= total) for text, done, total in told] == [("restore the seed", True)]
+    if seed.kind in SQL:
+        assert told[0][1] == told[0][2], "the bytes that were read are those of the file, however it is compressed"
+
+
+class Told(Progress):
+    """Notes how far each step of known size was said to have come."""
+
+    def __init__(self, told: list[tuple[str, int, int]]) -> None:
+        super().__init__(quiet=True)
+        self._told = told
+
+    @contextmanager
+    def step(self, text: str, total_bytes: int | None = None, *, only_if_long: bool = False) -> Iterator[Advance]:
+        done: list[int] = []
+        yield done.append
+        if total_bytes is not None:
+            self._told.append((text, sum(done), total_bytes))
+
+
+def test_what_a_dump_is_does_not_hang_on_its_name(dumps: Path, tmp_path: Path) -> None:
+    path = tmp_path / "prod.sql"
+    shutil.copyfile(dumps / "custom.dump.zst", path)
+
+    assert look(path, tmp_path).kind == "custom"
+
+
+def test_only_what_can_be_read_anywhere_is_restored_in_parallel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(64)), raising=False)
+
+    assert {kind.value: seeds.jobs(kind) for kind in (Kind.CUSTOM, Kind.DIRECTORY, Kind.TAR)} == {
+        "custom": 8,
+        "directory": 8,
+        "tar": 1,
+    }
+
+
+def test_a_restore_in_parallel(dumps: Path, binaries: Binaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeds, "jobs", lambda _kind: 4)
+
+    with embedded_server(binaries) as server:
+        seeds.restore(server, look(dumps / "custom.dump", tmp_path), QUIET)
+        assert seeds.finish(server, "custom", "", None, QUIET).rows == 500
+
+
+# ── Room on the disk ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def nearly_full(monkeypatch: pytest.MonkeyPatch, *free: int) -> None:
+    """The disk says that it has so much free, the last of it from then on."""
+    says = iter(free)
+    monkeypatch.setattr("bot.room.room_of", lambda _folder: next(says, free[-1]))
+
+
+def test_a_seed_that_surely_does_not_fit_is_not_restored(
+    dumps: Path, binaries: Binaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed = look(dumps / "custom.dump", tmp_path)
+    nearly_full(monkeypatch, LEAST_FREE + seed.path.stat().st_size - 1)
+
+    with (
+        embedded_server(binaries) as server,
+        pytest.raises(SeedError, match="can't be restored: there is not enough room") as said,
+    ):
+        seeds.restore(server, seed, QUIET)
+    assert str(server.folder) in said.value.why
+    assert "128 MB free" in said.value.why
+    assert "TMPDIR" in said.value.advice
+
+
+@pytest.mark.parametrize("name", ["plain.sql.zst", "custom.dump"])
+def test_a_restore_ends_before_the_disk_is_full(
+    dumps: Path, binaries: Binaries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    seed = look(dumps / name, tmp_path)
+    nearly_full(monkeypatch, 2**40, LEAST_FREE - 1)
+
+    with embedded_server(binaries) as server, pytest.raises(SeedError, match="can't be restored: there is not enough room"):
+        seeds.restore(server, seed, QUIET)
+
+
+def test_a_bomb_ends_before_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, folder = tmp_path / "bomb.dump.zst", tmp_path / "scratch"
+    folder.mkdir()
+    path.write_bytes(zstandard.compress(b"PGDMP" + bytes(50 * 2**20)))
+    nearly_full(monkeypatch, 2**40, 2**40, 2**40, LEAST_FREE - 1)
+
+    with pytest.raises(SeedError, match="can't be unpacked: there is not enough room"):
+        open_seed(locate(str(path), folder, QUIET), folder, newest(POSTGRES_BIN), QUIET)
+    assert (folder / "unpacked").stat().st_size == 2 * 2**20
 
 
 def test_the_same_dump_has_the_same_identity(dumps: Path, tmp_path: Path) -> None:
@@ -136,7 +254,12 @@ BROKEN: dict[str, tuple[Spoil, str]] = {
     ),
     "cut gzip": (lambda d: cut((d / "plain.sql.gz").read_bytes()), "is not whole"),
     "cut custom dump": (lambda d: (d / "custom.dump").read_bytes()[:300], "can't read the seed"),
-    "gzip of an archive": (lambda d: gzip.compress((d / "custom.dump").read_bytes()), "is a compressed archive"),
+    "cut gzip of an archive": (lambda d: cut((d / "custom.dump.gz").read_bytes()), "is not whole"),
+    "cut zstd": (lambda d: cut((d / "plain.sql.zst").read_bytes()), "is not whole"),
+    "cut zstd of an archive": (lambda d: cut((d / "custom.dump.zst").read_bytes()), "is not whole"),
+    "spoilt zstd": (lambda d: (d / "plain.sql.zst").read_bytes()[:-4] + b"oops", "is not whole"),
+    "zstd of nothing": (lambda _d: zstandard.compress(b""), "is empty"),
+    "gzip of something binary": (lambda _d: gzip.compress(b"\x89PNG\r\n\0"), "is no dump that this program knows"),
     "something binary": (lambda _d: b"\x89PNG\r\n\x1a\n\0\0\0", "is no dump that this program knows"),
     "pg_dumpall": (lambda _d: b"CREATE ROLE a;\n\\connect shop\nCREATE TABLE x ();\n", "connects to a database of its own"),
 }
@@ -249,7 +372,7 @@ def test_no_command_of_psql_is_run(server: Server, database: str, tmp_path: Path
     path.write_bytes(gzip.compress(content) if gz else content)
     try:
         with pytest.raises(SeedError, match=said):
-            seeds.run_sql_file(server, database, path, gz=gz)
+            seeds.run_sql_file(server, database, path)
         assert list(folder.iterdir()) == []
     finally:
         shutil.rmtree(folder)
@@ -263,9 +386,9 @@ def test_a_line_without_an_end_is_not_kept_in_memory(
     path.write_bytes(gzip.compress(b"SELECT 1;\n" + b" " * 5 * 2**20))
 
     with pytest.raises(SeedError, match=r"seed.sql.gz:2: the line is longer than 3 MB"):
-        seeds.run_sql_file(server, database, path, gz=True)
+        seeds.run_sql_file(server, database, path)
     path.write_bytes(gzip.compress((b" " * 2**20 + b"\n") * 5))
-    seeds.run_sql_file(server, database, path, gz=True)
+    seeds.run_sql_file(server, database, path)
 
 
 @pytest.mark.parametrize(

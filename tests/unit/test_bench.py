@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import json
+from pathlib import Path
 
 import pytest
 
 from bench.measure import Section, alternately, differences, expect, number, percentile, stats, table, times
+from docs.make_clone_plot import DATA, PLOT, _apart, plot
 
+ROOT = Path(__file__).parents[2]
 HUNDRED = [float(n) for n in range(100, 0, -1)]
 
 
@@ -90,3 +94,25 @@ def test_a_section_is_written_with_every_sample() -> None:
 def test_what_was_not_measured_is_not_told() -> None:
     with pytest.raises(RuntimeError, match="a replay was fired"):
         expect(False, "a replay was fired")
+
+
+def test_the_plot_is_that_of_the_numbers() -> None:
+    assert PLOT.read_text() == plot(json.loads(DATA.read_text())), "PYTHONPATH=. python docs/make_clone_plot.py"
+
+
+def test_the_numbers_of_the_plot_are_those_of_the_table() -> None:
+    (section,) = json.loads(DATA.read_text())["sections"]
+    results = (ROOT / "bench/RESULTS.md").read_text()
+
+    for name, one in section["measured"].items():
+        what = name.rpartition(", ")[0]
+        (row,) = [line for line in results.splitlines() if line.startswith(f"{what}  ")]
+        assert number(stats(one["samples"]).median / 1000) in row.split()
+
+
+@pytest.mark.parametrize("wanted", [[100.0] * 12, [50.0, 60.0, 374.0, 374.0, 374.0], [44.0, 374.0], [374.0] * 20])
+def test_labels_do_not_overlap_and_stay_in_the_picture(wanted: list[float]) -> None:
+    heights = sorted(_apart({str(n): height for n, height in enumerate(wanted)}).values())
+
+    assert all(later - earlier > 15.9 for earlier, later in itertools.pairwise(heights))
+    assert heights[-1] <= 374.1

@@ -233,6 +233,25 @@ def test_what_the_seed_lacked_is_told_in_a_sentence(paths: tuple[str, ...]) -> N
     assert ("lacked" in rendering.comment(told)) is bool(paths)
 
 
+# how the clone was made -> what the comment's last line says of it, and the terminal
+METHODS = {
+    "by reference": ("the clone 100 ms (by reference).", "; as postgres; the clone 100 ms, by reference; from db/"),
+    "copied": ("the clone 100 ms (copied).", "; as postgres; the clone 100 ms, copied; from db/"),
+    None: ("the clone 100 ms.", "; as postgres; from db/"),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_how_the_clone_was_made_is_told(method: str | None) -> None:
+    made = report(Verdict.PASS, rehearsal())
+    assert made.clone
+    made = replace(made, clone=replace(made.clone, method=method))
+
+    assert METHODS[method][0] in rendering.comment(made)
+    assert METHODS[method][1] in rendering.text(made)
+    assert json.loads(rendering.to_json(made))["clone"]["method"] == method
+
+
 def test_what_is_not_rehearsed_is_not_counted_as_such() -> None:
     findings = (Finding("history-changed", Severity.WARNING, "`b.sql` was run already", "b.sql"),)
     skipped = rehearsal(outcome=Outcome.SKIPPED)

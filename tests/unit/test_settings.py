@@ -33,6 +33,7 @@ def test_every_input_is_understood() -> None:
     given = {
         "seed": " prod.dump ",
         "seed-sql": "extra.sql",
+        "seed-folder": "/var/seeds",
         "layout": "flyway",
         "migrations": "db/a\n\n db/b \n",
         "placeholders": "schema=app\n\n flyway:user = a=b \nempty=\n",
@@ -55,6 +56,7 @@ def test_every_input_is_understood() -> None:
     assert settings_from(given) == Settings(
         seed="prod.dump",
         seed_sql="extra.sql",
+        seed_folder="/var/seeds",
         layout="flyway",
         migrations=("db/a", "db/b"),
         placeholders={"schema": "app", "flyway:user": "a=b", "empty": ""},
@@ -184,6 +186,20 @@ def test_the_runners_environment() -> None:
 
     assert (found.settings.fail_on, found.pull_request, found.run_url) == ("warning", 12, "https://h/o/r/actions/runs/5")
     assert "ghs_secret" not in repr(found)
+
+
+@pytest.mark.parametrize("name", ["journal-folder", "seed-folder"])
+def test_a_folder_in_the_workspace_is_refused(name: str, tmp_path: Path) -> None:
+    """A pull request's own files lie there."""
+    places = {"inside": tmp_path / "work" / "kept", "outside": tmp_path / "kept"}
+    found = {
+        where: action_settings(RUNNER | {f"INPUT_{name.upper()}": str(folder), "GITHUB_WORKSPACE": str(tmp_path / "work")}).wrong
+        for where, folder in places.items()
+    }
+
+    assert found["outside"] is None
+    assert f"The input {name} is" in str(found["inside"])
+    assert "lies in the workspace" in str(found["inside"])
 
 
 @pytest.mark.parametrize("missing", ["INPUT_TOKEN", "GITHUB_EVENT_PATH", "GITHUB_EVENT_NAME", "GITHUB_REPOSITORY"])
