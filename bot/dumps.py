@@ -86,6 +86,7 @@ class SeedFile:
     roles: frozenset[str] = frozenset()
     creates_public: bool = False  # made with --schema public: a new database has that schema already
     needs: Needs = Needs()  # noqa: RUF009  frozen
+    source_major: int = 0  # of the server that it was made from; 0: it does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,9 @@ def open_seed(located: Located, folder: Path, newest: Binaries, progress: Progre
     if not found.anything:
         raise SeedError(f"The seed {name} is empty.", advice="Make it again with pg_dump.")
     roles = frozenset(found.roles - found.makes)
-    return SeedFile(path, kind, identity, found.taken_at or taken_at, roles, found.creates_public, found.needs())
+    return SeedFile(
+        path, kind, identity, found.taken_at or taken_at, roles, found.creates_public, found.needs(), found.source_major
+    )
 
 
 @dataclass(slots=True)
@@ -163,6 +166,7 @@ class _Found:
     roles: set[str]
     extensions: set[str]
     major: int = 0
+    source_major: int = 0
     taken_at: str | None = None
     anything: bool = False
     creates_public: bool = False
@@ -193,6 +197,7 @@ def _scan(lines: Iterator[bytes], *, whole: bool) -> _Found:
             for pattern in (_DUMPED_FROM, _DUMPED_BY):
                 if said := pattern.search(line):
                     found.major = max(found.major, int(said[1]))
+                    found.source_major = int(said[1]) if pattern is _DUMPED_FROM else found.source_major
             if said := _CREATED_AT.search(line):
                 found.taken_at = said[1].decode().replace(" ", "T") + "Z"
         if line.startswith(b"-- PostgreSQL database dump complete"):

@@ -12,6 +12,7 @@ import psycopg
 
 from bot.applying import Limits, message_of
 from bot.clones import Clone
+from bot.clones.embedded import SEED
 from bot.clones.pouring import pour
 from bot.clones.remote import Remote, Terms
 from bot.clones.services import Service, kinds
@@ -24,6 +25,7 @@ from bot.postgres.embedded import Server
 from bot.progress import Progress
 from bot.settings import Settings
 from bot.standing import Entrances, bring_up
+from bot.words import name
 
 _LONGEST = timedelta(days=29)  # what services take as a time of expiry
 
@@ -145,11 +147,46 @@ def _facts(provider: Remote, clone: Clone, identity: str, local: Local | None) -
     if lease.expires_at:
         notes.append(f"{provider.name} takes its clones back by itself at {lease.expires_at} if we do not.")
     facts = CloneFacts(provider.name, str(version).split()[0], seed, clone.acquire_ms, role, bool(superuser), True, lease.method)
-    here = local.server.binaries if local else None
-    if here and _major(facts.postgres_version) != here.major:
-        notes.append(f"The clone is PostgreSQL {facts.postgres_version}, and the seed was restored on {here.version} before.")
+    if local:
+        notes += _differences(local.server, provider, clone)
     return facts, tuple(notes)
 
 
-def _major(version: str) -> int:
-    return int(version.partition(".")[0])
+# What changes how a migration behaves, or what its rows become.
+_COMPARED = (
+    "server_version_num",
+    "server_encoding",
+    "default_transaction_isolation",
+    "default_table_access_method",
+    "default_toast_compression",
+    "standard_conforming_strings",
+    "TimeZone",
+    "DateStyle",
+    "bytea_output",
+    "session_replication_role",
+    "wal_level",
+)
+_ASKED = """
+SELECT name::text, setting FROM pg_catalog.pg_settings WHERE name = ANY (%s)
+UNION ALL
+SELECT 'locale', datcollate || ' ' || datctype FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()
+UNION ALL
+SELECT 'extension ' || extname, extversion FROM pg_catalog.pg_extension
+"""
+
+
+def _asked(connection: psycopg.Connection) -> dict[str, str]:
+    return {str(name): str(value) for name, value in connection.execute(_ASKED, [list(_COMPARED)])}
+
+
+def _differences(server: Server, provider: Remote, clone: Clone) -> list[str]:
+    """Where a clone that we filled is another PostgreSQL than the one that the seed was restored on: a note for the report."""
+    with server.connect(SEED) as connection:
+        here = _asked(connection)
+    with provider.connect(clone) as connection:
+        there = _asked(connection)
+    differing = sorted(each for each in here.keys() | there.keys() if here.get(each) != there.get(each))
+    if not differing:
+        return []
+    said = "; ".join(f"{name(each)}: {there.get(each, 'none')}, not {here.get(each, 'none')}" for each in differing)
+    return [f"The clone differs from the server that the seed was restored on: {said}."]

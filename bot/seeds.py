@@ -52,6 +52,12 @@ def restore(server: Server, seed: SeedFile, progress: Progress) -> list[str]:
     Raises SeedError with what PostgreSQL said.
     """
     notes = _create_roles(server, seed.roles)
+    here = server.binaries.major
+    if seed.source_major not in (0, here):
+        notes.append(
+            f"The seed was made from PostgreSQL {seed.source_major}, and the clone is PostgreSQL {here}: what is allowed, locked "
+            "or rewritten may differ."
+        )
     _create_database(server)
     if seed.creates_public:
         with server.connect(SEED, user=MAKER) as connection:

@@ -147,3 +147,19 @@ def test_a_clone_that_dies_in_the_middle_is_no_fault_of_the_migration(
 
     assert done.status == 3, done.out
     assert "The clone could not be looked at" in done.err
+
+
+def test_where_an_empty_database_is_another_postgresql_than_ours_it_is_said(
+    files: Callable[..., Run], instanode: FakeInstanode, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, "instanode", instanode.url, "t")
+    cluster.session.execute("ALTER SYSTEM SET timezone = 'Asia/Tokyo'")
+    cluster.session.execute("SELECT pg_reload_conf()")
+    try:
+        report = holds(files("--seed", "seed.sql"), "instanode")
+    finally:
+        cluster.session.execute("ALTER SYSTEM RESET timezone")
+        cluster.session.execute("SELECT pg_reload_conf()")
+
+    (note,) = [note for note in report["notes"] if "differs from the server" in note]
+    assert "`TimeZone`: Asia/Tokyo, not " in note

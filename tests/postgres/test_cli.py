@@ -429,3 +429,11 @@ def test_a_certificate_that_nobody_vouches_for(run: Callable[..., Run], https_se
     done = run("rehearse", "2_bad.sql", "--seed", f"{https_seed}/shop.sql.gz")
 
     assert (done.status, "could not be fetched from localhost" in done.err) == (3, True)
+
+
+def test_a_seed_of_an_older_postgresql_is_said(run: Callable[..., Run]) -> None:
+    Path("old.sql").write_text("-- PostgreSQL database dump\n-- Dumped from database version 12.4\n" + SEED)
+
+    report = json.loads(run("rehearse", "1_good.sql", "--seed", "old.sql", "--format", "json").out)
+
+    assert any("made from PostgreSQL 12, and the clone is PostgreSQL" in note for note in report["notes"])
