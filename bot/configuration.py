@@ -105,7 +105,7 @@ def read_configuration(
             try:
                 check(key, values[key])
             except UsageError as error:
-                reading.refuse((key,), f"is not understood. {error.what} {error.advice}".strip())
+                reading.refuse((key,), f"is not understood. {error.what} {error.advice}".rstrip(" ."))
     return Configuration(
         values,
         _severities(reading, _table(reading, table, "severity"), rules),

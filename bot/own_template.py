@@ -126,7 +126,7 @@ def _answer(asked: dict[str, Any]) -> dict[str, str]:
 
 def _reason(error: Exception) -> str:
     """What is wrong and in which line, as Jinja says it."""
-    from jinja2 import TemplateNotFound  # noqa: PLC0415
+    from jinja2 import TemplateError, TemplateNotFound  # noqa: PLC0415
 
     if isinstance(error, TemplateNotFound):
         return one_line(f"there is no template {error.name!r}; ours is {rendering.OURS!r}")[:_LONGEST_REASON]
@@ -137,4 +137,5 @@ def _reason(error: Exception) -> str:
             line = trace.tb_lineno
         trace = trace.tb_next
     where = f"line {line}: " if line else ""
-    return one_line(f"{where}{error}" if str(error) else f"{where}{type(error).__name__}")[:_LONGEST_REASON]
+    said = error.message if isinstance(error, TemplateError) else str(error)
+    return one_line(f"{where}{said or type(error).__name__}")[:_LONGEST_REASON]

@@ -16,6 +16,7 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from bot.escaping import cell, code, escape_markdown, fence, message, nowrap
 from bot.journal.steps import Kind, RunRow, StepRow
 from bot.layouts import COMMAND
 from bot.model import (
@@ -46,12 +47,10 @@ COMMENT_LIMIT = 60_000
 STATUS_LIMIT = 140
 _ICONS = {Verdict.PASS: "✅", Verdict.WARN: "⚠️", Verdict.FAIL: "❌", Verdict.ERROR: "⛔"}
 _FINDING_ICONS = {Severity.ERROR: "❌", Severity.WARNING: "⚠️", Severity.NOTICE: "ℹ️"}
-_MARKDOWN = re.compile(r"[\\`*_\[\]<>~|$&#!^]|:(?=[\w/+-])|(?<=\bwww)\.|^\d*[-+=.)]")
 _WORTH_TELLING_BYTES = 1_000_000
 _CAUGHT_UP_NAMED = 5
 _SHOWN_OF_TEXT = 200  # characters of a definition, outside tables
 _MARKERS = re.compile(r"<!--\s*migration-rehearsal\s*-->", re.IGNORECASE)
-_POINTS_AT = re.compile(r"@(?=[\w.-])|#(?=\w)")  # a mention, an address; an issue
 
 
 # ── JSON ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -67,7 +66,16 @@ def to_json(report: Report, *, show_row_data: bool = False) -> str:
         for error in filter(None, errors):
             if not show_row_data:
                 error["detail"] = None
-    return masked(json.dumps(values, ensure_ascii=False, indent=2)) + "\n"
+    return json.dumps(_masked(values), ensure_ascii=False, indent=2) + "\n"
+
+
+def _masked(plain: Any) -> Any:
+    """Each text on its own: in the JSON of all a quote or a line break is written otherwise, and a mask would take it along."""
+    if isinstance(plain, dict):
+        return {key: _masked(value) for key, value in plain.items()}
+    if isinstance(plain, list):
+        return [_masked(value) for value in plain]
+    return masked(plain) if isinstance(plain, str) else plain
 
 
 def plan_to_json(plan: Plan) -> str:
@@ -112,17 +120,24 @@ def comment(report: Report, own: str | None = None) -> str:
         return text
     if own is not None:
         raise ValueError(f"it makes a comment of more than {COMMENT_LIMIT:,} characters, even without rows")
-    first = message(_cut(headline(report), 1000))
-    return f"{MARKER}\n### {icon(report.verdict)} {first}\n\nThe rest is too long for a comment: see the JSON report.\n"
+    return _shortest(report)
 
 
 def summary(report: Report, own: str | None = None, *, limit: int = 900_000) -> str:
-    """The step summary: the comment without its marker and with more rows; GitHub takes 1 MiB of it."""
-    for rows in (1000, 200, 40, 0):
-        text = _markdown(report, own, rows=rows, run_url=None, tell_replay=True)
+    """The step summary: the comment without its marker and with more rows; GitHub takes 1 MiB of it. Raises as `comment` does."""
+    for rows, findings in ((1000, 100), (200, 100), (40, 100), (0, 100), (0, 20)):
+        text = _markdown(report, own, rows=rows, run_url=None, tell_replay=True, findings_shown=findings)
         if len(text.encode()) <= limit:
-            break
-    return text.removeprefix(MARKER).lstrip()
+            return text.removeprefix(MARKER).lstrip()
+    if own is not None:
+        raise ValueError(f"it makes a summary of more than {limit:,} bytes, even without rows")
+    return _shortest(report).removeprefix(MARKER).lstrip()
+
+
+def _shortest(report: Report) -> str:
+    """What is said where all else is too long."""
+    first = message(_cut(headline(report), 1000))
+    return f"{MARKER}\n### {icon(report.verdict)} {first}\n\nThe rest is too long to be shown here: see the JSON report.\n"
 
 
 def status(report: Report) -> str:
@@ -257,7 +272,10 @@ def _markdown(report: Report, own: str | None, **more: Any) -> str:
     """The comment's template, or a team's own. The marker stands once and first, whatever that one writes: by it we know ours."""
     if own is None:
         return _render(_environment(), OURS, report, **more).rstrip() + "\n"
-    made = _MARKERS.sub("", _render(_environment(own), OWN, report, **more)).strip()
+    made = _render(_environment(own), OWN, report, **more)
+    while _MARKERS.search(made):  # one that is taken out may leave another
+        made = _MARKERS.sub("", made)
+    made = made.strip()
     if not made:
         raise ValueError("it makes an empty comment")
     return f"{MARKER}\n{made}\n"
@@ -309,89 +327,29 @@ def at(place: Any, migration: Rehearsal) -> str:
     return f"{place.path.rpartition('/')[2]}:{place.line}"
 
 
-def nowrap(value: str) -> str:
-    """A number and its unit stay on one line."""
-    return value.replace(" ", "\u00a0")
-
-
 @functools.cache
 def _environment(own: str | None = None, *, markdown: bool = True) -> Environment:
-    """The templates, with a team's own as `OWN`. What is written as Markdown is escaped unless a filter has made Markdown of it:
-    Jinja's autoescape, by our rules instead of HTML's. Of a text for a terminal nothing is.
-    """
+    """The templates, with a team's own as `OWN`. What is written as Markdown is escaped; of a text for a terminal nothing is."""
     import jinja2  # noqa: PLC0415  runs that render nothing do not pay for it
-    from jinja2.sandbox import ImmutableSandboxedEnvironment  # noqa: PLC0415
 
     ours = jinja2.FileSystemLoader(templates_folder())
-    environment = (jinja2.Environment if own is None else ImmutableSandboxedEnvironment)(
-        loader=ours if own is None else jinja2.ChoiceLoader([jinja2.DictLoader({OWN: own}), ours]),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=markdown,
-        finalize=_written if markdown else None,
-    )
+    if markdown:
+        from bot.markup import markdown_environment, refuse_what_is_lost  # noqa: PLC0415  likewise
+
+        loader = ours if own is None else jinja2.ChoiceLoader([jinja2.DictLoader({OWN: own}), ours])
+        environment = markdown_environment(loader, dict(MARKDOWN), sandboxed=own is not None)
+    else:
+        environment = jinja2.Environment(  # noqa: S701  for a terminal
+            loader=ours, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+        )
+        environment.filters |= MARKDOWN
     environment.filters |= PLAIN
-    environment.filters |= {name: _as_markdown(made) for name, made in MARKDOWN.items()} if markdown else MARKDOWN
+    if own is not None:
+        refuse_what_is_lost(environment, own, OWN, OURS)
     return environment
 
 
-def _written(value: object) -> object:
-    """A value as a template writes it: what is no Markdown yet is escaped, so that no template can forget it."""
-    from markupsafe import Markup  # noqa: PLC0415
-
-    if isinstance(value, Markup | int | float):
-        return value
-    return Markup(escape_markdown(value))  # noqa: S704  escaped
-
-
-def _as_markdown(made: Callable[..., str]) -> Callable[..., str]:
-    """The same filter; what it gives is not escaped again."""
-    from markupsafe import Markup  # noqa: PLC0415
-
-    return lambda *values, **more: Markup(made(*values, **more))  # noqa: S704  each filter escapes what it is given
-
-
 # ── Filters: a value -> how a reader sees it ─────────────────────────────────────────────────────────────────────────────
-
-
-def code(value: object) -> str:
-    """A code span: nothing in it is Markdown, HTML or a mention."""
-    shown = re.sub(r"\s+", " ", visible(value)).strip() or " "
-    longest = max((len(run) for run in re.findall(r"`+", shown)), default=0)
-    edge = "`" * (longest + 1)
-    pad = " " if shown.startswith("`") or shown.endswith("`") else ""
-    return f"{edge}{pad}{shown}{pad}{edge}"
-
-
-def cell(value: object) -> str:
-    """A code span inside a table, where a pipe would end the cell."""
-    return code(value).replace("\\|", "\\ |").replace("|", "\\|")
-
-
-def escape_markdown(value: object) -> str:
-    """Text with its Markdown taken away; no mention, issue link or URL is born from it."""
-    shown = re.sub(r"\s+", " ", visible(value))
-    # GitHub looks for mentions when Markdown is done and backslashes are gone: only a character between keeps it from finding
-    # one; this one, a word joiner, can't be seen.
-    joined = _POINTS_AT.sub("\\g<0>\u2060", shown)
-    return _MARKDOWN.sub(lambda found: found[0][:-1] + "\\" + found[0][-1], joined)
-
-
-def message(value: object) -> str:
-    """A finding's message: what stands between backticks is a name and becomes a code span, the rest is escaped."""
-    parts = str(value).split("`")
-    if len(parts) % 2 == 0:
-        return escape_markdown(value)
-    return "".join(code(part) if n % 2 else escape_markdown(part) for n, part in enumerate(parts))
-
-
-def fence(value: object, language: str = "sql") -> str:
-    """A fenced block with a fence longer than any run of backticks in it."""
-    shown = visible(value)
-    edge = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", shown)), default=0))
-    return f"{edge}{language}\n{shown}\n{edge}"
 
 
 def icon(value: object) -> str:
@@ -473,7 +431,7 @@ def cost_text(migrations: Iterable[Rehearsal]) -> str:
 
 def wait(ms: float) -> str:
     """How long others wait; a dash where they do not."""
-    return nowrap(duration(ms)) if ms else "–"
+    return duration(ms).replace(" ", "\u00a0") if ms else "–"
 
 
 def lock_mode(mode: str) -> str:
@@ -566,7 +524,6 @@ PLAIN: Mapping[str, Callable[..., str]] = {
     "caught_up_text": caught_up_text,
     "columns": columns,
     "named_files": named_files,
-    "nowrap": nowrap,
     "one_line": one_line,
     "place": place,
     "relation": relation,
@@ -587,6 +544,7 @@ MARKDOWN: Mapping[str, Callable[..., str]] = {
     "lock_mode": lock_mode,
     "mark": mark,
     "message": message,
+    "nowrap": nowrap,
     "number": number,
     "plural": count,
     "rows_cell": rows_cell,

@@ -11,8 +11,9 @@ _INVISIBLE = re.compile(
 _COMMAND = re.compile(r"^([^\S\n]*):(?=:)", re.MULTILINE)
 
 
-# What lets somebody in, wherever it stands: a password in a URL, a signature or token in its query, GitHub's own tokens, and the
-# environment variable by which a command is often given one.
+# What lets somebody in, wherever it stands: a password in a URL or in libpq's other way of writing one, a signature or token in
+# a URL's query, GitHub's own tokens, and the environment variable by which a command is often given one.
+_KEYWORD = "(?:host|hostaddr|port|dbname|user|sslmode)"
 _SECRETS = (
     re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]{0,20}://[^\s/@:?#]{0,200}:)[^\s/\"'`<>]+(?=@)", re.IGNORECASE),
     re.compile(
@@ -20,7 +21,10 @@ _SECRETS = (
         r"[^\s&\"'`<>]+",
         re.IGNORECASE,
     ),
-    re.compile(r"(?P<kept>\bPGPASSWORD=)(?:'[^']*'|[^\s\"'`]+)"),
+    re.compile(r"(?P<kept>\bPGPASSWORD=)(?:'[^']*'|\"[^\"]*\"|[^\s\"'`]+)"),
+    # libpq's other way of writing a URL; a word beside tells it from a column that is called so.
+    re.compile(rf"(?P<kept>\b{_KEYWORD}=[^\s,;()]{{1,200}}\s{{1,9}}(?:ssl)?password=)(?:'[^']*'|[^\s\"'`,;()]+)", re.IGNORECASE),
+    re.compile(rf"(?P<kept>\b(?:ssl)?password=)(?:'[^']*'|[^\s\"'`,;()]+)(?=\s{{1,9}}{_KEYWORD}=)", re.IGNORECASE),
     re.compile(r"\b(?P<kept>gh[pousr]_|github_pat_)\w{16,}"),
 )
 
@@ -34,10 +38,10 @@ def masked(text: str) -> str:
 
 def visible(value: object) -> str:
     """Characters that can't be seen, or turn the reading direction, as `\\uXXXX`; bytes that are no text likewise. A line that
-    GitHub's runner would take for a command (`::…`) is not one any more; what lets somebody in is masked.
+    GitHub's runner would take for a command (`::…` at its start, `##[…]` anywhere) is none; what lets somebody in is masked.
     """
     shown = _INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", str(value)).encode("utf-8", "backslashreplace").decode()
-    return masked(_COMMAND.sub(r"\1\\u003a", shown))
+    return masked(_COMMAND.sub(r"\1\\u003a", shown).replace("##[", r"#\u0023["))
 
 
 def one_line(value: object) -> str:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot import dumps, report, sidecar, words
+from bot import dumps, escaping, report, sidecar, words
 from bot.action import _payload
 from bot.cli import main
 from bot.discovery import decode, plan_changes, plan_files
@@ -156,7 +156,15 @@ def test_any_text_is_shown_on_one_short_line(text: str) -> None:
     shown = answer(redacted, text)
 
     assert len(shown) <= 202
-    for show in (words.visible, words.one_line, report.message, report.code, report.cell, report.fence, report.escape_markdown):
+    for show in (
+        words.visible,
+        words.one_line,
+        escaping.message,
+        escaping.code,
+        escaping.cell,
+        escaping.fence,
+        escaping.escape_markdown,
+    ):
         answer(show, text).encode()  # half a character could not be written anywhere
 
 
@@ -209,7 +217,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "reads files": _reads_files,
     "visible": words.visible,
     "without values": words.without_values,
-    "markdown": lambda text: (report.message(text), report.cell(text), report.fence(text)),
+    "markdown": lambda text: (escaping.message(text), escaping.cell(text), escaping.fence(text)),
     "names of a dump": lambda text: dumps._note_names(text.encode(), dumps._Found(set(), set())),
     "quotes of a dump": lambda text: dumps._Quotes().hold(text.encode()),
     "files that a dump reads": lambda text: dumps._READS_ELSEWHERE.search(text.encode()),

@@ -117,6 +117,18 @@ WRONG = {
 }
 
 
+def test_a_value_that_its_input_can_not_have_is_told_in_whole_sentences() -> None:
+    def check(_key: str, _value: str) -> None:
+        raise UsageError("The input way-back is 'x'.", advice="Say true or false.")
+
+    with pytest.raises(UsageError) as raised:
+        read_configuration(b"way-back = 'x'", INPUTS, RULES, check)
+
+    assert raised.value.what == (
+        ".migration-rehearsal.toml:1: `way-back` is not understood. The input way-back is 'x'. Say true or false."
+    )
+
+
 @pytest.mark.parametrize(("text", "said"), WRONG.values(), ids=WRONG.keys())
 def test_mistakes_are_told_with_their_line(text: str | bytes, said: str) -> None:
     with pytest.raises(UsageError, match=said):

@@ -14,9 +14,8 @@ ROOMS = (
     "layouts", "groups", "discovery", "history", "git", "progress", "command_plan", "held", "copying", "room", "postgres",
     "sealing", "journal", "schema_diff", "diff", "clones", "dumps", "seeds", "kept_seeds", "event", "applying", "commanding",
     "performing", "dependents", "rehearsal", "standing", "shadow", "way_back", "retyped", "expectations", "further",
-    "production", "rules", "verdict", "configuration", "settings", "question", "elsewhere", "run", "timeline", "report",
-    "own_template", "exports", "check_run",
-    "github_client", "delivery", "action", "sidecar", "cli",
+    "production", "rules", "verdict", "configuration", "settings", "question", "elsewhere", "run", "timeline", "escaping",
+    "markup", "report", "own_template", "exports", "check_run", "github_client", "delivery", "action", "sidecar", "cli",
 )  # fmt: skip
 DOORS = {
     "sqlglot": {"sql"},
@@ -49,7 +48,8 @@ DOORS = {
     "github": {"github_client"},
     "requests": {"github_client"},
     "msgspec": {"plain"},
-    "jinja2": {"report", "own_template"},
+    "jinja2": {"markup", "report", "own_template"},
+    "markupsafe": {"markup"},
     "markdown_it": {"exports"},
     "rich": {"progress", "report"},
     "zstandard": {"dumps"},

@@ -42,7 +42,10 @@ def test_it_stands_alone_too_and_makes_the_summary() -> None:
     assert summary(FAILED, template).text == "## 1 of 1 migration would fail: `t.c` has NULLs\n1 of ours\n"
 
 
-@pytest.mark.parametrize("forged", [MARKER, "<!--migration-rehearsal-->", "<!--  Migration-Rehearsal -->"])
+@pytest.mark.parametrize(
+    "forged",
+    [MARKER, "<!--migration-rehearsal-->", "<!--  Migration-Rehearsal -->", f"<!-- migration{MARKER}-rehearsal -->"],
+)
 def test_the_marker_stands_once_and_first(forged: str) -> None:
     made = comment(FAILED, Template("t", f"text {forged} more")).text
 
@@ -72,6 +75,10 @@ BROKEN = {
     "<!-- migration-rehearsal -->": "empty comment",
     "{{ 'x' * 70000 }}": "more than 60,000 characters",
     "{{ 1 / 0 }}": "division by zero",
+    EXTENDS + "\n{% block findigns %}{% endblock %}": "line 2: comment.md.j2 has no block 'findigns' (did you mean 'findings'?)",
+    EXTENDS + "\n\nAsk in the channel.": "line 3: what stands outside of blocks would not be shown",
+    EXTENDS + "\n{{ headline }}": "line 2: what stands outside of blocks would not be shown",
+    "{{ headline | tojson }}": "No filter named 'tojson'",
     "{% for m in report.migrations %}{{ m.nope() }}{% endfor %}": "line 1",
 }
 
@@ -127,6 +134,51 @@ def test_a_template_that_forgets_to_escape_breaks_nothing(name: str) -> None:
     assert set(re.findall(r"<(\w+)", html)) <= {"p", "table", "thead", "tbody", "tr", "th", "td"}
     assert html.count("<td") == 2
     assert not re.search(r"@\w", re.sub(r"<[^>]*>", "", html))
+
+
+# Ways to write a foreign text `x`, beside Markdown that a filter has made.
+WAYS = (
+    "{{ x | e }}",
+    "{{ x | escape }}",
+    "{{ x | forceescape }}",
+    "{{ ('a' | code) ~ x }}",
+    "{{ ('a' | code) + x }}",
+    "{{ x ~ ('a' | code) ~ x }}",
+    "{{ ['a' | code, x] | join(' ') }}",
+    "{{ [x, 'a' | code] | join(x) }}",
+    "{{ report.migrations | join('a' | code, attribute='path') }}",
+    "{{ x | replace('a', 'b' | code) }}",
+    "{{ x | code | replace('`', '') }}",
+    "{{ x | code | truncate(30) }}",
+    "{{ (x | code)[1:] }}",
+    "{{ (x | code).split('`') | last }}{{ (x | code).rsplit('`')[1] }}",
+    "{{ ('<b>%s</b>' | safe) | format(x) }}",
+    "{% set a %}b{% endset %}{{ a ~ x }}",
+    "{% autoescape false %}{{ x }}{{ ('a' | code) ~ x }}{% endautoescape %}",
+    "{% macro m(y) %}{{ caller(y) }}{% endmacro %}{% call(z) m(x) %}{{ z }}{% endcall %}",
+    "{% filter upper %}{{ x }}{% endfilter %}",
+)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_however_a_text_is_written_it_is_escaped(way: str) -> None:
+    hostile = "@team [x](https://evil.example) www.evil.example <img src=x> **b**"
+    text = "{% set x = report.migrations[0].path %}" + way
+
+    made = rendering.comment(report(Verdict.PASS, replace(rehearsal(), path=hostile)), text)
+
+    html = cmarkgfm.github_flavored_markdown_to_html(made.removeprefix(MARKER), Options.CMARK_OPT_UNSAFE)
+    assert set(re.findall(r"<(\w+)", html)) <= {"p", "code", "b"}
+    assert not re.search(r"@\w", re.sub(r"<code>.*?</code>", "", html))
+
+
+def test_a_summary_that_github_would_not_take_is_ours() -> None:
+    long = Template(
+        "t", "{% if tell_replay %}{% for n in range(50000) %}{{ 'xxxxxxxxxx' * 20 }}{% endfor %}{% else %}x{% endif %}"
+    )
+
+    assert comment(FAILED, long).problem == ""
+    assert "more than 900,000 bytes" in summary(FAILED, long).problem
 
 
 def test_the_page_names_every_block_and_filter() -> None:

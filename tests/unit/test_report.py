@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot import report as rendering
+from bot.escaping import escape_markdown
 from bot.model import (
     CaughtUp,
     Finding,
@@ -82,6 +83,13 @@ MASKED = {
     "https://h/dump.gz?X-Amz-Signature=abc%2F&x=1": "https://h/dump.gz?X-Amz-Signature=***&x=1",
     "postgresql:///shop?user=u&password=s3cret": "postgresql:///shop?user=u&password=***",
     "PGPASSWORD='s3 cret' alembic upgrade head": "PGPASSWORD=*** alembic upgrade head",
+    'PGPASSWORD="s3 cret" alembic upgrade head': "PGPASSWORD=*** alembic upgrade head",
+    "dblink_connect host=db password=s3cret user=u": "dblink_connect host=db password=*** user=u",
+    "password='s3 cret' host=db": "password=*** host=db",
+    "UPDATE u SET user=$1, password=crypt(a) WHERE password=b": "UPDATE u SET user=$1, password=crypt(a) WHERE password=b",
+    '{"url": "https://h/?token=abc"}': '{"url": "https://h/?token=***"}',
+    "PGPASSWORD='s3cret": "PGPASSWORD='s3cret",
+    "PGPASSWORD=abc\nSELECT 1": "PGPASSWORD=***\nSELECT 1",
     "ghp_0123456789abcdefABCDEF0123456789abcd": "ghp_***",
     "github_pat_11ABCDEFG0123456789_abc": "github_pat_***",
     "SELECT a::int, b.c FROM x WHERE e = 'u@h'": "SELECT a::int, b.c FROM x WHERE e = 'u@h'",
@@ -124,6 +132,38 @@ def test_json_has_the_names_that_are_promised() -> None:
 
 
 _SPAN = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    {
+        "::add-mask::e": "\\u003a:add-mask::e",
+        "a\n  ::add-mask::e": "a\n  \\u003a:add-mask::e",
+        "0001_##[add-mask]e": "0001_#\\u0023[add-mask]e",
+        "a::int, b[1] ## c": "a::int, b[1] ## c",
+    }.items(),
+)
+def test_no_line_of_a_log_is_a_command_for_the_runner(text: str, shown: str) -> None:
+    """It takes `::…` at a line's start for one, and `##[…]` anywhere in it."""
+    assert visible(text) == shown
+
+
+# a text outside of code -> as GitHub makes no link, sign or list of it; `·` stands for a character that can't be seen
+ESCAPED = {
+    "see GH-12, gh-7": "see GH-·12, gh-·7",
+    "high-12": "high-12",
+    "o/r#12 and @team": "o/r\\#·12 and @·team",
+    "db/-@.sql and a@": "db/-@·.sql and a@·",
+    "done :tada: :+1: :100:": "done :·tada: :·+1: :·100:",
+    "at 03:10:00": "at 03\\:10\\:00",
+    " 1. no list": " 1\\. no list",
+    " - no list": " \\- no list",
+}
+
+
+@pytest.mark.parametrize(("text", "escaped"), ESCAPED.items())
+def test_what_github_makes_of_a_text_is_kept_from_it(text: str, escaped: str) -> None:
+    assert escape_markdown(text).replace("\u2060", "·") == escaped
 
 
 def outside_code(markdown: str) -> str:
@@ -187,6 +227,15 @@ def test_findings_of_any_number_and_length_fit(count: int, length: int) -> None:
 
 
 DURATIONS = {0.2: "1 ms", 12.4: "12 ms", 1900: "1.9 s", 130_000: "2 min 10 s"}
+
+
+def test_a_summary_is_never_too_long() -> None:
+    """GitHub takes 1 MiB, and shows nothing of a longer one."""
+    findings = tuple(finding("y" * 30_000) for _ in range(300))
+
+    text = rendering.summary(report(Verdict.FAIL, rehearsal(), findings=findings))
+
+    assert len(text.encode()) <= 900_000 and text.startswith("### ❌ ")
 
 
 @pytest.mark.parametrize(("ms", "shown"), DURATIONS.items())
