@@ -71,6 +71,27 @@ def test_nobody_is_made_a_superuser_unawares(run: Callable[..., Run], staging: S
     assert staging.clones() == []
 
 
+def test_a_migration_may_be_another_role_than_who_makes_the_clones(
+    rehearse: Callable[..., Run], staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then it can drop neither other clones nor the template."""
+    user, session = f"{staging.template.role}_m", staging.cluster.session
+    named, owner = sql.Identifier(user), sql.Identifier(staging.template.role)
+    session.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'm' IN ROLE {}").format(named, owner))
+    session.execute(sql.SQL("ALTER DATABASE {} OWNER TO migration_rehearsal").format(sql.Identifier(staging.template.name)))
+    session.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE true").format(sql.Identifier(staging.template.name)))
+    monkeypatch.setenv("MIGRATION_REHEARSAL_CLONE_TOKEN", "m")
+    monkeypatch.setenv("MIGRATION_REHEARSAL_CLONE_OPTIONS", f"user={user}")
+    Path("3_drop.sql").write_text(f'ALTER DATABASE "{staging.template.name}" IS_TEMPLATE false;\n')
+
+    good, drop = rehearse("1_good.sql"), rehearse("3_drop.sql")
+
+    session.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(sql.Identifier(staging.template.name)))
+    session.execute(sql.SQL("DROP ROLE {}").format(named))
+    assert (good.status, json.loads(good.out)["clone"]["role"]) == (0, user), good.err
+    assert json.loads(drop.out)["migrations"][0]["error"]["sqlstate"] == "42501"
+
+
 # ── The service alone ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

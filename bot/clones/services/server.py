@@ -45,6 +45,7 @@ class TemplateServer:
             ) from None
         self._template = str(parts.get("dbname") or "")
         self._maintenance = access.options.get("maintenance", "postgres")
+        self._user = access.options.get("user")
         if not self._template or self._template == self._maintenance:
             raise UsageError(
                 "The input clone-url names no template database.",
@@ -76,6 +77,9 @@ class TemplateServer:
             at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             said = sql.Literal(_COMMENT.format(template=self._template, at=at))
             admin.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(order.name), said))
+            if self._user:
+                grant = sql.SQL("GRANT ALL ON DATABASE {} TO {}")
+                admin.execute(grant.format(sql.Identifier(order.name), sql.Identifier(self._user)))
             return self._lease(admin, order.name)
 
     def find(self, order: Order) -> Lease | None:
@@ -110,10 +114,14 @@ class TemplateServer:
         """See Service: each connection was closed."""
 
     def _lease(self, admin: psycopg.Connection, database: str) -> Lease:
-        url = make_conninfo(self._access.url or "", dbname=database)
+        url = make_conninfo(self._access.url or "", dbname=database, **self._login())
         shown = admin.execute("SELECT pg_catalog.current_setting('file_copy_method', true)").fetchone()
         by_reference = shown is not None and shown[0] == "clone"
         return Lease(database, url, method="by reference, where its file system can" if by_reference else "copied")
+
+    def _login(self) -> dict[str, str]:
+        """As whom migrations get in, if not as who makes the clones: that one could drop them, and perhaps the template."""
+        return {"user": self._user, "password": self._access.token or ""} if self._user else {}
 
     def _drop(self, admin: psycopg.Connection, database: str) -> None:
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
@@ -209,6 +217,9 @@ SERVICE = Kind(
     "server",
     TemplateServer,
     "a PostgreSQL server that holds a template database",
-    options=(Option("maintenance", "Database to connect to for making clones (default: postgres)."),),
+    options=(
+        Option("user", "the role that migrations get in as, with clone-token as its password; the URL's own if not given"),
+        Option("maintenance", "the database to connect to for making clones; `postgres` if not given"),
+    ),
     needs_url="postgresql://user:password@host/template.",
 )
