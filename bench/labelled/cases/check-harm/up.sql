@@ -1,0 +1,3 @@
+SET lock_timeout = '5s';
+SET statement_timeout = '10min';
+ALTER TABLE order_lines ADD CONSTRAINT order_lines_quantity CHECK (quantity > 0);

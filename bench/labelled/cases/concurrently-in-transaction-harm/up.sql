@@ -1,0 +1,5 @@
+SET lock_timeout = '5s';
+SET statement_timeout = '10min';
+BEGIN;
+CREATE INDEX CONCURRENTLY customers_country ON customers (country);
+COMMIT;

@@ -1,0 +1,5 @@
+SET lock_timeout = '5s';
+SET statement_timeout = '10min';
+DROP INDEX drafts_body;
+ALTER TABLE drafts DROP COLUMN level;
+DROP TYPE level;
