@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-container lint lint-actions bench bench-clones bench-observing format clean help
+.PHONY: demo test test-container lint lint-actions bench bench-clones bench-observing bench-peers format clean help
 
 help:
 	@echo "make demo   a shop database of 1.3 million rows, and a pull request of five migrations rehearsed on it"
@@ -13,6 +13,7 @@ help:
 	@echo "make bench  what the journal costs, measured here (about five minutes; ARGS=--quick: about 20 s)"
 	@echo "make bench-clones  how long until a clone can be used, by each local way (about 25 minutes and 60 GB; ARGS=--quick: two minutes)"
 	@echo "make bench-observing  what watching a migration costs beside psql (about ten minutes; ARGS=--quick: about 30 s)"
+	@echo "make bench-peers  what linters and schema diffs say of the labelled migrations, beside us (about eight minutes; fetches them once)"
 
 $(VENV)/demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -59,6 +60,10 @@ bench-clones: $(VENV)/dev
 
 bench-observing: $(VENV)/dev
 	@$(BIN)/python -m bench.observing $(ARGS)
+
+bench-peers: $(VENV)/dev
+	@$(BIN)/python -m bench.peers $(ARGS)
+	@PYTHONPATH=. $(BIN)/python docs/make_peers_plot.py
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .

@@ -1,10 +1,11 @@
-"""The labelled migrations of bench/labelled, and the proof of each label: hand-written SQL on the database, and nothing of our program.
+"""The labelled migrations of bench/labelled, and the proof of each label: hand-written SQL, and nothing of our program.
 
 A label is decided before any tool sees the file. What proves it stands beside it in label.toml:
 
 - `before`: a condition that is true before the migration; `keep`: a query whose rows are kept in the table `was`.
-- `fails`: the SQLSTATE that it ends with. `after`: a condition that is true after it. `breaks`: a statement that runs before it and
-  fails after it. `long_lock`: a table of 100,000 rows or more of which so many were read or written while a lock kept others out.
+- `fails`: the SQLSTATE that it ends with. `after`: a condition that is true after it. `breaks`: a statement that runs
+  before it and fails after it. `long_lock`: a table of 100,000 rows or more of which so many were read or written while a lock
+  kept others out.
 - Of a safe file it is checked besides that it runs, that no table lost rows (but those in `rows_may_go`), and that there was no
   such lock.
 """
@@ -125,8 +126,8 @@ def rows_of(connection: psycopg.Connection) -> dict[str, int]:
 
 
 def faults(case: Case, connection: psycopg.Connection, rows: Mapping[str, int]) -> list[str]:
-    """What of a label is not true; none if all of it is. The connection is in a transaction, but for `psql` in autocommit; what is
-    left of the transaction is the caller's to roll back. `rows`: of each table, before.
+    """What of a label is not true; none if all of it is. The connection is in a transaction, but for `psql` in autocommit;
+    what is left of the transaction is the caller's to roll back. `rows`: of each table, before.
     """
     found = [] if _true(connection, case.proof.before) else [f"not so before: {case.proof.before}"]
     if case.proof.breaks and (error := _error(connection, [case.proof.breaks], undo=True)):

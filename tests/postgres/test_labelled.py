@@ -78,4 +78,3 @@ def test_a_label_that_is_not_true_is_found_out(place: Place, label: str, text: s
     case = Case(told.name, told.harm, told.why, told.layout, told.proof, tmp_path)
     with place.server.connect("labelled") as connection, connection.transaction(force_rollback=True):
         assert fault in faults(case, connection, place.rows)
-
