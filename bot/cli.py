@@ -310,7 +310,9 @@ def _team_files(options: argparse.Namespace) -> _TeamFiles | None:
     if not hasattr(options, "config"):
         return None
     if given := options.config:
-        path = Path(_existing(given))
+        path = Path(given)
+        if not path.is_file():
+            raise UsageError(f"There is no file {given}, which --config names.", advice="Check its path, or leave --config out.")
         return _TeamFiles(path.name, lambda named: _on_disk(str(path.parent / named)))
     if options.base:
         from bot.git import open_repository  # noqa: PLC0415

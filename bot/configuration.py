@@ -92,7 +92,7 @@ def read_configuration(
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of a number of ten thousand digits, of lists in lists
         raise UsageError(
-            f"{file} is no TOML: {str(error)[:200]}.", advice="Mend it on the base branch, from which it is read."
+            f"{file} is no TOML: {str(error)[:200]}.", advice="Mend it; of a pull request it is read from the base branch."
         ) from None
     reading = _Reading(file, text.replace("\r\n", "\n").splitlines(keepends=True))
     others = {key.name for key in KEYS}

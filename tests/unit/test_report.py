@@ -14,11 +14,13 @@ from bot import report as rendering
 from bot.escaping import escape_markdown
 from bot.model import (
     CaughtUp,
+    ColumnNulls,
     Finding,
     Outcome,
     Report,
     Severity,
     StatementResult,
+    TableChange,
     Verdict,
 )
 from bot.words import duration, visible
@@ -120,6 +122,16 @@ def test_a_terminal_gets_colour_and_lines_that_fit_it() -> None:
     table = narrow[narrow.index("Migration ") :].partition("\n\n")[0]
     assert max(map(len, table.splitlines())) <= 70
     assert table.count("b") >= 150  # folded, not cut
+
+
+def test_a_terminal_is_told_what_was_there_before_it_went() -> None:
+    table = TableChange("t", 12, None, 0, 0, None, 8192, None, rewritten=False)
+    gone = replace(rehearsal(), tables=(table,), columns=(ColumnNulls("t", "c", 3, None),))
+
+    lines = rendering.text(report(Verdict.WARN, gone)).splitlines()
+
+    assert lines[1].startswith("   on a clone of the custom seed")
+    assert {"   t: 12 rows → gone", "   t.c: 3 NULLs → gone"} <= set(lines)
 
 
 def test_json_has_the_names_that_are_promised() -> None:
