@@ -697,7 +697,11 @@ def _write(target: str, content: str) -> None:
     try:
         Path(target).write_text(content, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"The report could not be written to {target}.", why=error.strerror or str(error)) from error
+        raise UsageError(
+            f"The report could not be written to {target}.",
+            why=error.strerror or str(error),
+            advice="Name a file in a folder that is there and may be written to.",
+        ) from error
 
 
 def _say_error(error: RehearsalError, options: argparse.Namespace) -> int:

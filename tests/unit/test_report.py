@@ -94,6 +94,8 @@ MASKED = {
     "PGPASSWORD=abc\nSELECT 1": "PGPASSWORD=***\nSELECT 1",
     "ghp_0123456789abcdefABCDEF0123456789abcd": "ghp_***",
     "github_pat_11ABCDEFG0123456789_abc": "github_pat_***",
+    "curl -H 'Authorization: Bearer abcdefgh.ijklmnop-qrst' x": "curl -H 'Authorization: Bearer ***' x",
+    "AKIAABCDEFGHIJKLMNOP glpat-abcdefghij_klmnopqrst": "AKIA*** glpat-***",
     "SELECT a::int, b.c FROM x WHERE e = 'u@h'": "SELECT a::int, b.c FROM x WHERE e = 'u@h'",
     "https://example.org:8080/x@y": "https://example.org:8080/x@y",
 }
