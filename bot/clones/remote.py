@@ -34,6 +34,13 @@ from bot.words import name
 _FIRST_STEP = 1000  # the steps of a clone: got, and given back; far behind those of a rehearsal
 _FORGOTTEN = timedelta(hours=24)  # after which a clone of ours is nobody's any more
 _ENTER_S = 30.0  # a service may say that a database is ready before it takes connections
+# Who may do on that server whatever its account may: what a role is, or may become by SET ROLE.
+_MIGHTY = """
+SELECT rolname::text FROM pg_catalog.pg_roles
+WHERE (rolsuper OR rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files'))
+  AND pg_catalog.pg_has_role(session_user, oid, 'MEMBER')
+ORDER BY rolname
+"""
 _NOT_YET = ("57P03",)  # cannot_connect_now
 _Connection = TypeVar("_Connection", bound=psycopg.Connection)
 
@@ -285,10 +292,13 @@ class Remote:
 
     def _refuse_superuser(self, connection: psycopg.Connection) -> None:
         """A superuser reads and writes the server's files and starts programs there, and the migration is somebody else's."""
-        row = connection.execute("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user").fetchone()
-        if row and row[0] and not self._terms.superuser:
+        mighty = [str(row[0]) for row in connection.execute(_MIGHTY)]
+        if mighty and not self._terms.superuser:
+            own = connection.info.user in mighty
             raise CloneError(
-                f"On the clone of {self.name} migrations would run as a superuser, {connection.info.user}.",
+                f"On the clone of {self.name} migrations would run as a superuser, {connection.info.user}."
+                if own
+                else f"On the clone of {self.name} migrations could become {mighty[0]}: {connection.info.user} is a member.",
                 why="Whoever opens a pull request could read and write the files of that server, and start programs on it.",
                 advice="Give a URL of a role that is none: one that owns the tables, or is a member of who does; or, where "
                 "nobody else opens pull requests, `superuser: true`.",

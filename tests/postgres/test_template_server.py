@@ -72,6 +72,20 @@ def test_nobody_is_made_a_superuser_unawares(run: Callable[..., Run], staging: S
     assert staging.clones() == []
 
 
+@pytest.mark.parametrize("group", ["migration_rehearsal", "pg_execute_server_program"])
+def test_nobody_can_become_a_superuser_unawares(rehearse: Callable[..., Run], staging: Staging, group: str) -> None:
+    """SET ROLE would do."""
+    granted, role = sql.Identifier(group), sql.Identifier(staging.template.role)
+    staging.cluster.session.execute(sql.SQL("GRANT {} TO {}").format(granted, role))
+
+    refused, done = rehearse("1_good.sql"), rehearse("1_good.sql", "--superuser")
+
+    staging.cluster.session.execute(sql.SQL("REVOKE {} FROM {}").format(granted, role))
+    assert (refused.status, f"could become {group}" in refused.err) == (3, True), refused.err
+    assert done.status == 0
+    assert staging.clones() == []
+
+
 def test_a_migration_may_be_another_role_than_who_makes_the_clones(
     rehearse: Callable[..., Run], staging: Staging, monkeypatch: pytest.MonkeyPatch
 ) -> None:
