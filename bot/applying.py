@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import psycopg
-from psycopg.errors import QueryCanceled
+from psycopg.errors import Diagnostic, QueryCanceled
 from psycopg.errors import SyntaxError as PostgresSyntaxError
 from psycopg.pq import TransactionStatus
 
@@ -50,6 +50,9 @@ _BEGINS = ("begin", "start transaction")
 _ENDS = ("commit", "end", "rollback", "abort", "prepare transaction")
 _WORDS = re.compile(r"[\w$]+")
 # What PostgreSQL says it was executing inside a function or a DO: it may have been put together there, of rows' values.
+# feature_not_supported, as to alter a column that a view uses; dependent_objects_still_exist.
+_IN_THE_WAY = ("0A000", "2BP01")
+_DEPENDENTS_NAMED = 5
 _QUOTED_SQL = re.compile(r'^(?:SQL \w+|PL/pgSQL assignment) "(.*?)"$', re.MULTILINE | re.DOTALL)
 _COPY_OUT = re.compile(r"\bTO\s+STDOUT\b", re.IGNORECASE)
 COUNTED_TAG = re.compile(r"(?:INSERT \d+|UPDATE|DELETE|MERGE|COPY|SELECT|REFRESH MATERIALIZED VIEW|CREATE TABLE AS) (\d+)")
@@ -511,7 +514,17 @@ def _without_what_is_not_said(error: psycopg.Error, sql: str) -> str:
     said = " ".join((sql, *filter(None, names)))
     made_up = _words(" ".join((diag.internal_query or "", *_QUOTED_SQL.findall(diag.context or "")))) - _words(said)
     message = _WORDS.sub(lambda word: "…" if word[0].lower() in made_up else word[0], message)
-    return said_by(said, message)
+    # A statement that was put together at run time may name what a row's value says.
+    return said_by(said, message) + ("" if made_up else _what_depends(diag, state))
+
+
+def _what_depends(diag: Diagnostic, state: str) -> str:
+    """What stands in the way, where PostgreSQL says it in the DETAIL: names of the catalog, and never a row's value."""
+    if state not in _IN_THE_WAY or not diag.message_detail:
+        return ""
+    lines = [line.strip() for line in diag.message_detail.splitlines() if line.strip()]
+    more = f"; and {len(lines) - _DEPENDENTS_NAMED} more" if len(lines) > _DEPENDENTS_NAMED else ""
+    return f" ({'; '.join(lines[:_DEPENDENTS_NAMED])}{more})"
 
 
 def _words(text: str) -> set[str]:

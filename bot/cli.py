@@ -19,6 +19,7 @@ from bot.errors import RehearsalError, UsageError, as_fault
 from bot.words import visible
 
 if TYPE_CHECKING:
+    from bot.clones.services import Leftover, Service, ServiceError
     from bot.discovery import Known
     from bot.git import Repository
     from bot.journal.runs import Journal
@@ -310,7 +311,9 @@ def _team_files(options: argparse.Namespace) -> _TeamFiles | None:
     if not hasattr(options, "config"):
         return None
     if given := options.config:
-        path = Path(_existing(given))
+        path = Path(given)
+        if not path.is_file():
+            raise UsageError(f"There is no file {given}, which --config names.", advice="Check its path, or leave --config out.")
         return _TeamFiles(path.name, lambda named: _on_disk(str(path.parent / named)))
     if options.base:
         from bot.git import open_repository  # noqa: PLC0415
@@ -564,7 +567,7 @@ def _reap(options: argparse.Namespace) -> int:
 
     from bot.clones import EMBEDDED  # noqa: PLC0415
     from bot.clones.services import forgotten, service_of  # noqa: PLC0415
-    from bot.words import count, one_line  # noqa: PLC0415
+    from bot.words import count  # noqa: PLC0415
 
     access = _settings(options).clone
     if access.provider == EMBEDDED:
@@ -577,14 +580,28 @@ def _reap(options: argparse.Namespace) -> int:
     service = service_of(access)
     try:
         found = forgotten(service, timedelta(hours=options.older_than))
-        for left in found:
-            print(f"{one_line(left.name)}  of {left.made_at:%Y-%m-%d %H:%M} UTC", flush=True)
-            if not options.dry_run:
-                service.release(left.handle)
+        refused = [error for left in found if (error := _given_back(service, left, dry_run=options.dry_run))]
     finally:
         service.close()
-    print(f"{count(len(found), 'clone')} {'would be' if options.dry_run else 'were' if len(found) != 1 else 'was'} given back")
+    done = len(found) - len(refused)
+    print(f"{count(done, 'clone')} {'would be' if options.dry_run else 'were' if done != 1 else 'was'} given back")
+    if refused:
+        raise refused[0]
     return 0
+
+
+def _given_back(service: Service, left: Leftover, *, dry_run: bool) -> ServiceError | None:
+    """Why one could not be given back, which keeps no other."""
+    from bot.clones.services import ServiceError  # noqa: PLC0415
+    from bot.words import one_line  # noqa: PLC0415
+
+    print(f"{one_line(left.name)}  of {left.made_at:%Y-%m-%d %H:%M} UTC", flush=True)
+    try:
+        if not dry_run:
+            service.release(left.handle)
+    except ServiceError as error:
+        return error
+    return None
 
 
 def _sidecar(options: argparse.Namespace) -> int:
@@ -695,7 +712,11 @@ def _write(target: str, content: str) -> None:
     try:
         Path(target).write_text(content, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"The report could not be written to {target}.", why=error.strerror or str(error)) from error
+        raise UsageError(
+            f"The report could not be written to {target}.",
+            why=error.strerror or str(error),
+            advice="Name a file in a folder that is there and may be written to.",
+        ) from error
 
 
 def _say_error(error: RehearsalError, options: argparse.Namespace) -> int:

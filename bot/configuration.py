@@ -20,7 +20,7 @@ from bot.sql import split
 from bot.team import FILE, Expected, Settable, Sizes
 
 OFF = "off"
-_MOST_BYTES = 2**20
+_MOST_BYTES = 2**16
 _SEVERITIES = (*(str(severity) for severity in Severity), OFF)
 
 
@@ -92,7 +92,7 @@ def read_configuration(
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of a number of ten thousand digits, of lists in lists
         raise UsageError(
-            f"{file} is no TOML: {str(error)[:200]}.", advice="Mend it on the base branch, from which it is read."
+            f"{file} is no TOML: {str(error)[:200]}.", advice="Mend it; of a pull request it is read from the base branch."
         ) from None
     reading = _Reading(file, text.replace("\r\n", "\n").splitlines(keepends=True))
     others = {key.name for key in KEYS}
@@ -118,7 +118,7 @@ def read_configuration(
 
 def _text(content: bytes, file: str) -> str:
     if len(content) > _MOST_BYTES:
-        raise UsageError(f"{file} is larger than a megabyte.", advice="It holds a few settings: docs/configuration.md.")
+        raise UsageError(f"{file} is larger than 64 kB.", advice="It holds a few settings: docs/configuration.md.")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

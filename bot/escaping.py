@@ -6,7 +6,7 @@ import re
 
 from bot.words import visible
 
-_MARKDOWN = re.compile(r"[\\`*_\[\]<>~|$&#!^]|:(?=[\w/+-])|(?<=\bwww)\.|^ ?\d*[-+=.)]")
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>~|$&#!^]|:(?=[\w/+-])|(?<=www)\.|^ ?\d*[-+=.)]")
 # What GitHub makes links and signs of: a mention, an address, an issue (`#12`, `GH-12`), an emoji (`:tada:`, not `03:10:00`).
 _POINTS_AT = re.compile(r"(@|#(?=\w|$)|\bgh-(?=\d)|:(?=[\w+-]{1,60}:)(?!(?!100:|1234:)\d+:))", re.IGNORECASE)
 

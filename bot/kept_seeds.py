@@ -153,7 +153,7 @@ class Shelf:
     def _paper(self, place: Path) -> Paper | None:
         try:
             return from_plain(Paper, json.loads((place / "seed.json").read_bytes()))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None  # another version of this program wrote it, or nobody did
 
     # ── Keeping ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -176,8 +176,8 @@ class Shelf:
                     whole = replace(paper, shape=_shape(building / "data") or "")
                     (building / "seed.json").write_text(json.dumps(to_plain(whole)))
                     _give(building, self.folder)
-                    if place in self._unusable:
-                        shutil.rmtree(place)
+                    if place in self._unusable or (place.exists() and self._paper(place) is None):
+                        shutil.rmtree(place)  # or it would be in the way for ever
                     publish(building, place)
                 self._clear_away()
         except SeedError as error:
@@ -218,7 +218,7 @@ class Shelf:
         assert self.folder is not None  # noqa: S101  the caller asked
         try:
             return from_plain(dict[str, str], json.loads((self.folder / "identities.json").read_bytes()))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return {}
 
     def _remember(self, identities: dict[str, str]) -> None:

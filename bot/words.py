@@ -12,8 +12,9 @@ _COMMAND = re.compile(r"^([^\S\n]*):(?=:)", re.MULTILINE)
 
 
 # What lets somebody in, wherever it stands: a password in a URL or in libpq's other way of writing one, a signature or token in
-# a URL's query, GitHub's own tokens, and the environment variable by which a command is often given one.
+# a URL's query, tokens of known services, and the environment variable by which a command is often given one.
 _KEYWORD = "(?:host|hostaddr|port|dbname|user|sslmode)"
+_VALUE = r"(?:'[^']{0,200}+'|[^\s\"'`,;()]{1,200}+)"
 _SECRETS = (
     re.compile(r"(?P<kept>\b[a-z][a-z0-9+.-]{0,20}://[^\s/@:?#]{0,200}:)[^\s/\"'`<>]+(?=@)", re.IGNORECASE),
     re.compile(
@@ -22,10 +23,14 @@ _SECRETS = (
         re.IGNORECASE,
     ),
     re.compile(r"(?P<kept>\bPGPASSWORD=)(?:'[^']*'|\"[^\"]*\"|[^\s\"'`]+)"),
-    # libpq's other way of writing a URL; a word beside tells it from a column that is called so.
-    re.compile(rf"(?P<kept>\b{_KEYWORD}=[^\s,;()]{{1,200}}\s{{1,9}}(?:ssl)?password=)(?:'[^']*'|[^\s\"'`,;()]+)", re.IGNORECASE),
-    re.compile(rf"(?P<kept>\b(?:ssl)?password=)(?:'[^']*'|[^\s\"'`,;()]+)(?=\s{{1,9}}{_KEYWORD}=)", re.IGNORECASE),
-    re.compile(r"\b(?P<kept>gh[pousr]_|github_pat_)\w{16,}"),
+    # libpq's other way of writing a URL; a word beside tells it from a column that is called so. Of bounded length: a long text
+    # takes no longer than its length.
+    re.compile(rf"(?P<kept>\b{_KEYWORD}=[^\s,;()]{{1,200}}+\s{{1,9}}(?:ssl)?password=){_VALUE}", re.IGNORECASE),
+    re.compile(rf"(?P<kept>\b(?:ssl)?password=){_VALUE}(?=\s{{1,9}}{_KEYWORD}=)", re.IGNORECASE),
+    re.compile(r"\b(?P<kept>gh[pousr]_|github_pat_|napi_)\w{16,}"),
+    re.compile(r"\b(?P<kept>glpat-|xox[abposr]-)[\w-]{10,}"),
+    re.compile(r"\b(?P<kept>AKIA)[0-9A-Z]{16}\b"),
+    re.compile(r"(?P<kept>\bBearer )[\w.~+/=-]{16,}"),
 )
 
 

@@ -11,6 +11,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from bot.clones.services.base import ServiceError
+from bot.words import masked, one_line
 
 _STRICTNESS = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")  # sslmode
 
@@ -48,6 +49,16 @@ def made(service: str, **given: str) -> str:
     url = f"postgresql://{user}:{password}@{host}:{given['port']}/{database}"
     parts(url, service)
     return url
+
+
+def refusal(error: psycopg.Error) -> str:
+    """What a refused connection says, without where and who: libpq begins with the host, the port and the user. What it quotes
+    before there is an answer is a piece of the URL; with an `@` in it that is a piece of the password.
+    """
+    said = str(error).strip().rpartition("failed: ")[2]
+    if error.sqlstate is None:
+        said = re.sub(r"'.*'|\".*\"", "…", said)
+    return one_line(masked(said))[:300]
 
 
 def _with(url: object, service: str, *, sslmode: str, **more: str) -> str:

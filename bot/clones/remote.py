@@ -20,19 +20,27 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from bot.clones import Clone
+from bot.clones.addresses import refusal
 from bot.clones.hindrances import NETWORK, OURS, UNHINDERED, as_options
-from bot.clones.services import Kind, Lease, Order, Service, ServiceError, forgotten
+from bot.clones.services import Kind, Lease, Leftover, Order, Service, ServiceError, forgotten
 from bot.errors import CloneError, JournalError, RehearsalError
 from bot.journal.runs import Steps
 from bot.journal.steps import Step, StepRow
 from bot.plain import from_plain, to_plain
 from bot.postgres.counts import next_xid
 from bot.postgres.guard import Guard
-from bot.words import masked, name, one_line
+from bot.words import name
 
 _FIRST_STEP = 1000  # the steps of a clone: got, and given back; far behind those of a rehearsal
 _FORGOTTEN = timedelta(hours=24)  # after which a clone of ours is nobody's any more
 _ENTER_S = 30.0  # a service may say that a database is ready before it takes connections
+# Who may do on that server whatever its account may: what a role is, or may become by SET ROLE.
+_MIGHTY = """
+SELECT rolname::text FROM pg_catalog.pg_roles
+WHERE (rolsuper OR rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files'))
+  AND pg_catalog.pg_has_role(session_user, oid, 'MEMBER')
+ORDER BY rolname
+"""
 _NOT_YET = ("57P03",)  # cannot_connect_now
 _Connection = TypeVar("_Connection", bound=psycopg.Connection)
 
@@ -99,6 +107,10 @@ class Remote:
             lease = self._acquired(number)
         except ServiceError as error:
             raise CloneError(f"{self.name} gave no clone. {error.what}", why=error.why, advice=error.advice) from error
+        except BaseException:  # Ctrl-C while one was made: nobody has its handle
+            with _undisturbed(), suppress(RehearsalError):
+                self._give_back_half_made(self._order(number).name)
+            raise
         name = f"clone {number}"
         self._held[name] = _Held(lease, number)
         self.notes.extend(lease.notes if self._has_told else ())
@@ -157,6 +169,14 @@ class Remote:
                 f"A clone could not be given back: {error.what} `migration-rehearsal reap` removes it when it is a day old."
             )
 
+    def _give_back_half_made(self, name: str) -> None:
+        """What was asked for and not answered yet. It is not waited for: who ends us waits some seconds only."""
+        handle = next((left.handle for left in self._service.leftovers() if left.name == name), None)
+        if handle is None and self._kind.by_name:
+            handle = name
+        if handle is not None and self._kind.can_release:
+            self._service.release(handle)
+
     def give_back_earlier(self) -> None:
         """What an earlier attempt at this run, which broke off, has got and not given back: its state is not known. And what
         others have forgotten. To be called before a clone is got, and where none has to be got any more, too. Raises
@@ -168,9 +188,17 @@ class Remote:
                 self._give_back(place // 2, handle)
         self._next = max((place // 2 + 1 for place in steps), default=0)
         with suppress(ServiceError):  # a run is not stopped by what others left
-            for left in forgotten(self._service, _FORGOTTEN):
-                self._service.release(left.handle)
-                self.notes.append(f"The clone {name(left.name)}, left by a run of more than a day ago, was given back.")
+            for left in forgotten(self._service, _FORGOTTEN) if self._kind.can_release else ():
+                self._give_back_forgotten(left)
+
+    def _give_back_forgotten(self, left: Leftover) -> None:
+        """One that can't be given back does not keep the others."""
+        try:
+            self._service.release(left.handle)
+        except ServiceError as error:
+            self.notes.append(f"The clone {name(left.name)}, left by a run of more than a day ago, is still there: {error.what}")
+        else:
+            self.notes.append(f"The clone {name(left.name)}, left by a run of more than a day ago, was given back.")
 
     def _handle_of(self, number: int) -> str | None:
         """By what a clone is given back that an earlier attempt asked for: as the journal has it, or else the service."""
@@ -209,7 +237,8 @@ class Remote:
         """See Provider. A role may end its own sessions."""
 
         def end_session(pid: int) -> None:
-            with self._opened(self._held[clone.name], "") as connection:
+            held = self._held[clone.name]
+            with self._opened(held, as_options(UNHINDERED, held.major)) as connection:
                 connection.execute("SELECT pg_catalog.pg_terminate_backend(%s)", [pid])
 
         return Guard(end_session)
@@ -246,13 +275,13 @@ class Remote:
         held, until = self._held[name], time.monotonic() + _ENTER_S
         while True:
             try:
-                connection = self._opened(held, "")
+                connection = self._opened(held, as_options(UNHINDERED, 0))
                 break
             except psycopg.Error as error:
                 if time.monotonic() > until or not _may_come(error):
                     raise CloneError(
                         f"The clone of {self.name} can't be entered.",
-                        why=_said(error),
+                        why=refusal(error),
                         advice="Look at what the service gives out: a connection URL that this machine can use.",
                     ) from None
                 time.sleep(0.5)
@@ -263,10 +292,13 @@ class Remote:
 
     def _refuse_superuser(self, connection: psycopg.Connection) -> None:
         """A superuser reads and writes the server's files and starts programs there, and the migration is somebody else's."""
-        row = connection.execute("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = session_user").fetchone()
-        if row and row[0] and not self._terms.superuser:
+        mighty = [str(row[0]) for row in connection.execute(_MIGHTY)]
+        if mighty and not self._terms.superuser:
+            own = connection.info.user in mighty
             raise CloneError(
-                f"On the clone of {self.name} migrations would run as a superuser, {connection.info.user}.",
+                f"On the clone of {self.name} migrations would run as a superuser, {connection.info.user}."
+                if own
+                else f"On the clone of {self.name} migrations could become {mighty[0]}: {connection.info.user} is a member.",
                 why="Whoever opens a pull request could read and write the files of that server, and start programs on it.",
                 advice="Give a URL of a role that is none: one that owns the tables, or is a member of who does; or, where "
                 "nobody else opens pull requests, `superuser: true`.",
@@ -313,11 +345,6 @@ def _open(url: str, options: str, kind: type[_Connection]) -> _Connection:
 def _may_come(error: psycopg.Error) -> bool:
     """Whether a connection that was refused may be had a little later: the server starts, or its name is not known everywhere."""
     return error.sqlstate in (None, *_NOT_YET) and "password" not in str(error) and "certificate" not in str(error)
-
-
-def _said(error: psycopg.Error) -> str:
-    """What a refused connection says, without who and where: libpq begins with the host, the port and the user."""
-    return one_line(masked(str(error).strip().rpartition("failed: ")[2]))[:300]
 
 
 @contextmanager

@@ -55,7 +55,7 @@ class Store:
             self._conninfo,
             min_size=1,
             max_size=connections,
-            timeout=5.0,
+            timeout=min(5.0, patience_s),
             kwargs={"autocommit": True, "prepare_threshold": None},  # a pooler between us may not keep what is prepared
             open=True,
         )

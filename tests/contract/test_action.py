@@ -197,7 +197,7 @@ def test_a_teams_file_that_is_too_large_is_refused_and_a_folder_of_its_name_is_n
     status, _log = action.run_pull(action.open_pull(GOOD))
 
     assert (refused, status) == (2, 0)
-    assert ".migration-rehearsal.toml is larger than a megabyte" in log
+    assert ".migration-rehearsal.toml is larger than 64 kB" in log
 
 
 def test_when_the_migrations_are_gone_the_comment_says_so(action: Action) -> None:

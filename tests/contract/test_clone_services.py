@@ -712,6 +712,28 @@ def test_dblab_a_branch_without_a_snapshot_has_no_data(stand: Stand) -> None:
         stand.with_options(branch="empty").identity()
 
 
+@on("neon", "dblab", "instanode", "command")
+def test_who_is_ended_while_a_database_is_made_leaves_none(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SIGTERM and Ctrl-C come as KeyboardInterrupt: after the service has made one, before we know of it."""
+    service = stand.service()
+    acquire = service.acquire
+
+    def ended(order: Order) -> Lease:
+        acquire(order)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(service, "acquire", ended)
+    with (
+        NoJournal().run("") as run,
+        Remote(service, kinds()[stand.access.provider], run, Terms(ORDER.until)) as provider,
+        pytest.raises(KeyboardInterrupt),
+        provider.clone(),
+    ):
+        pass
+
+    assert stand.there() == []
+
+
 # ── Ardent ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

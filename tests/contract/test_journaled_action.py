@@ -504,7 +504,8 @@ def test_an_effect_whose_answer_was_lost_happens_once(action: Action, journal_ur
     assert states(action, pull) == ["pending", "success"]
 
 
-def test_while_github_is_down_nothing_is_lost(action: Action, journal_url: str) -> None:
+def test_while_github_is_down_nothing_is_lost(action: Action, journal_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)  # it is asked again, and again: nobody has to wait for it here
     pull = action.open_pull(BAD)
     action.github.fail("POST", r"/comments$", how="drop", when="after", times=1)
     action.github.fail("POST", r"/comments$", how="500", times=100)

@@ -217,6 +217,7 @@ PAPERS: dict[str, Callable[[bytes], bytes]] = {
     "no JSON": lambda _paper: b"{",
     "of a later version": lambda paper: json.dumps({**json.loads(paper), "format": kept_seeds.FORMAT + 1}).encode(),
     "of another shape": lambda _paper: b'{"format": 1}',
+    "without an end": lambda _paper: b"[" * 100_000,
 }
 
 
@@ -231,6 +232,19 @@ def test_one_that_another_program_wrote_is_left_alone(
     again = rehearse()
 
     assert (again.status, RESTORED in again.err) == (0, True)
+
+
+@pytest.mark.parametrize("paper", ["no JSON", "of another shape", "without an end"])
+def test_one_whose_paper_nobody_can_read_is_replaced(rehearse: Callable[..., Run], tmp_path: Path, paper: str) -> None:
+    rehearse()
+    (place,) = places(tmp_path)
+    (place / "seed.json").write_bytes(PAPERS[paper](b""))
+
+    again, third = rehearse(), rehearse()
+
+    assert (again.status, RESTORED in again.err) == (0, True)
+    assert (third.status, TAKEN in third.err) == (0, True)
+    assert places(tmp_path) == [place]
 
 
 def test_half_of_one_is_no_seed(rehearse: Callable[..., Run], tmp_path: Path) -> None:

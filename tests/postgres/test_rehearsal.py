@@ -390,6 +390,24 @@ def test_names_that_were_put_together_are_not_told(stage: Stage, body: str) -> N
     assert rehearsal.error.message == MADE_UP[body]
 
 
+WITH_A_VIEW = HOLDS + "; CREATE VIEW open_ones AS SELECT a FROM t"
+# what something else stands in the way of -> what is said of it: names of the catalog
+IN_THE_WAY = {
+    "ALTER TABLE t ALTER a TYPE varchar(9)": (
+        'cannot alter type of a column used by a view or rule (rule _RETURN on view open_ones depends on column "a")'
+    ),
+    "DROP TABLE t": "cannot drop table t because other objects depend on it (view open_ones depends on table t)",
+}
+
+
+@pytest.mark.parametrize("sql", IN_THE_WAY)
+def test_what_stands_in_the_way_is_named(stage: Stage, sql: str) -> None:
+    (rehearsal,) = stage.rehearse(WITH_A_VIEW, sql)
+
+    assert rehearsal.error is not None
+    assert rehearsal.error.message == IN_THE_WAY[sql]
+
+
 def test_a_syntax_error_that_is_raised_does_not_have_the_file_sent_unwatched(stage: Stage) -> None:
     once = (
         "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) THEN"

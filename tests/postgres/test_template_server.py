@@ -13,6 +13,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from bot.clones.services import Order, ServiceError, service_of
+from bot.clones.services.server import TemplateServer
 from tests.fix_cli import Run
 from tests.fix_clones import Staging
 
@@ -67,6 +68,20 @@ def test_nobody_is_made_a_superuser_unawares(run: Callable[..., Run], staging: S
 
     assert refused.status == 3
     assert "migrations would run as a superuser" in refused.err
+    assert done.status == 0
+    assert staging.clones() == []
+
+
+@pytest.mark.parametrize("group", ["migration_rehearsal", "pg_execute_server_program"])
+def test_nobody_can_become_a_superuser_unawares(rehearse: Callable[..., Run], staging: Staging, group: str) -> None:
+    """SET ROLE would do."""
+    granted, role = sql.Identifier(group), sql.Identifier(staging.template.role)
+    staging.cluster.session.execute(sql.SQL("GRANT {} TO {}").format(granted, role))
+
+    refused, done = rehearse("1_good.sql"), rehearse("1_good.sql", "--superuser")
+
+    staging.cluster.session.execute(sql.SQL("REVOKE {} FROM {}").format(granted, role))
+    assert (refused.status, f"could become {group}" in refused.err) == (3, True), refused.err
     assert done.status == 0
     assert staging.clones() == []
 
@@ -141,6 +156,82 @@ def test_only_what_is_old_is_reaped(rehearse: Callable[..., Run], run: Callable[
     assert staging.clones() == []
 
 
+def comment(staging: Staging, database: str, text: str) -> None:
+    staging.cluster.session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(database), sql.Literal(text)))
+
+
+def test_one_that_can_not_be_given_back_keeps_no_other(
+    rehearse: Callable[..., Run], run: Callable[..., Run], staging: Staging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = service_of(staging.access())
+    stuck, other = service.acquire(order()), service.acquire(order("b" * 32))
+    for lease in (stuck, other):
+        comment(staging, lease.handle, OLD)
+    drop = TemplateServer._drop
+
+    def refuse(self: TemplateServer, admin: psycopg.Connection, database: str) -> None:
+        if database == stuck.handle:
+            raise ServiceError("It is being used by prepared transactions.")
+        drop(self, admin, database)
+
+    monkeypatch.setattr(TemplateServer, "_drop", refuse)
+    said = run("reap")
+    assert (said.status, "1 clone was given back" in said.out, "prepared transactions" in said.err) == (3, True, True)
+    assert staging.clones() == [stuck.handle]
+    later = service.acquire(order("c" * 32))
+    comment(staging, later.handle, OLD.replace("-01-01", "-01-02"))  # behind the one that is stuck
+
+    notes = json.loads(rehearse("1_good.sql").out)["notes"]
+
+    assert [stuck.handle in note for note in notes if "is still there" in note] == [True]
+    assert staging.clones() == [stuck.handle]
+    monkeypatch.undo()
+    service.release(stuck.handle)
+
+
+def test_a_clone_that_a_migration_made_a_template_is_dropped(rehearse: Callable[..., Run], staging: Staging) -> None:
+    statement = "EXECUTE format('ALTER DATABASE %I IS_TEMPLATE true', current_database());"
+    Path("3_template.sql").write_text(f"DO $$ BEGIN {statement} END $$;\n")
+
+    assert rehearse("3_template.sql").status == 0
+    assert staging.clones() == []
+
+
+@pytest.mark.usefixtures("rehearse")
+def test_a_comment_without_a_time_zone_is_a_time_too(run: Callable[..., Run], staging: Staging) -> None:
+    lease = service_of(staging.access()).acquire(order())
+    comment(staging, lease.handle, "migration-rehearsal: clone of x, made 2026-01-01T00:00:00")
+
+    assert run("reap").out.startswith(f"{lease.handle}  of 2026-01-01 00:00 UTC\n")
+    assert staging.clones() == []
+
+
+def test_one_of_another_template_that_is_being_made_is_not_taken_for_half_made(staging: Staging) -> None:
+    """Between CREATE DATABASE and COMMENT nobody looks for those that were left so."""
+    service = service_of(staging.access(patience_s=1))
+    with psycopg.connect(make_conninfo(staging.url, dbname="postgres"), autocommit=True) as somebody:
+        somebody.execute("SELECT pg_advisory_lock_shared(%s::int4, 0)", [0x6D72])
+
+        with pytest.raises(ServiceError, match="Somebody else"):
+            service.leftovers()
+        service.release(service.acquire(order()).handle)  # others may make some
+    assert service.leftovers() == []
+
+
+def test_what_a_migration_sets_for_its_role_hinders_nobody(rehearse: Callable[..., Run], staging: Staging) -> None:
+    """Its role makes the clones as well, and the second one is got afterwards."""
+    Path("3_hinder.sql").write_text(
+        "DO $$ BEGIN EXECUTE format('ALTER ROLE %I SET statement_timeout = 1', current_user);"
+        " EXECUTE format('ALTER ROLE %I SET default_transaction_read_only = on', current_user); END $$;\n"
+        "ALTER TABLE orders ADD vat int;\n"
+    )
+
+    done = rehearse("3_hinder.sql")
+
+    assert done.status == 0, done.err
+    assert staging.clones() == []
+
+
 def test_a_rehearsal_gives_back_what_others_forgot(rehearse: Callable[..., Run], staging: Staging) -> None:
     old = service_of(staging.access()).acquire(order())
     staging.cluster.session.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(old.handle), sql.Literal(OLD)))
@@ -199,3 +290,25 @@ def test_a_wrong_url_is_told_without_its_password(
     done = run("rehearse", "1_good.sql", "--clone-provider", "server")
 
     assert (done.status, said in done.err, "secretword" in done.err) == (2, True, False), done.err
+
+
+# What libpq takes for something else, and says.
+MISTAKEN = {
+    "an @ in the password": "postgresql://u:x@secretword@127.0.0.1:1/t",
+    "an @ before a name": "postgresql://u:x@secretword/t",
+    "a mode": "postgresql://u:x@127.0.0.1:1/t?sslmode=secretword",
+    "a service": "postgresql://u:x@127.0.0.1:1/t?service=secretword",
+}
+
+
+@pytest.mark.parametrize("url", MISTAKEN.values(), ids=MISTAKEN.keys())
+def test_a_url_that_is_read_in_another_way_is_told_without_its_pieces(
+    url: str, run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIGRATION_REHEARSAL_CLONE_URL", url)
+
+    done = run("rehearse", "1_good.sql", "--clone-provider", "server")
+
+    assert done.status == 3, done.err
+    assert "secretword" not in done.out + done.err
+    assert "%40" in done.err

@@ -113,7 +113,7 @@ WRONG = {
         "[rules.table-rewritten]\nshare = 0x1" + "0" * 10_000,
         "`share` is a long number",
     ),
-    "too large": (b"#" * 2**21, "larger than a megabyte"),
+    "too large": (b"#" * 2**17, "larger than 64 kB"),
 }
 
 

@@ -108,3 +108,12 @@ def test_values_are_given_by_name(place: Path, capsys: pytest.CaptureFixture[str
     assert main(["list", "db/V1__a.sql", "--placeholder", "schema=app", "--placeholder", "who=me"]) == 0
     assert main(["list", "db/V1__a.sql", "--placeholder", "secret-without-name"]) == 2
     assert "secret-without-name" not in capsys.readouterr().err
+
+
+def test_a_missing_file_of_settings_is_told_as_such(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--config", "nosuch.toml", "."]) == 2
+
+    assert capsys.readouterr().err.splitlines() == [
+        "There is no file nosuch.toml, which --config names.",
+        "→ Check its path, or leave --config out.",
+    ]

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 
 from bot import own_template
 from bot import report as rendering
-from bot.model import Outcome, Template, Verdict
+from bot.model import Outcome, Report, Template, Verdict
 from bot.own_template import comment, summary, template_of
 from bot.report import MARKDOWN, MARKER, PLAIN
-from tests.reports import HOSTILE, finding, rehearsal, report
+from tests.reports import HOSTILE, RUN, finding, rehearsal, report
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "templates.md").read_text()
@@ -170,6 +170,18 @@ def test_however_a_text_is_written_it_is_escaped(way: str) -> None:
     html = cmarkgfm.github_flavored_markdown_to_html(made.removeprefix(MARKER), Options.CMARK_OPT_UNSAFE)
     assert set(re.findall(r"<(\w+)", html)) <= {"p", "code", "b"}
     assert not re.search(r"@\w", re.sub(r"<code>.*?</code>", "", html))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Report(Verdict.ERROR, RUN, error=("The seed is gone.",)), Report(Verdict.PASS, RUN)],
+    ids=["an error", "nothing new"],
+)
+def test_where_nothing_was_rehearsed_a_broken_one_is_told_too(value: Report) -> None:
+    made = comment(value, Template("t", EXTENDS + "{% block before %}{{ report.clone.role }}{% endblock %}"))
+
+    assert "line 1: 'None' has no attribute 'role'" in made.problem
+    assert "<sub>The template t was not used: line 1" in made.text
 
 
 def test_a_summary_that_github_would_not_take_is_ours() -> None:

@@ -14,11 +14,13 @@ from bot import report as rendering
 from bot.escaping import escape_markdown
 from bot.model import (
     CaughtUp,
+    ColumnNulls,
     Finding,
     Outcome,
     Report,
     Severity,
     StatementResult,
+    TableChange,
     Verdict,
 )
 from bot.words import duration, visible
@@ -92,6 +94,8 @@ MASKED = {
     "PGPASSWORD=abc\nSELECT 1": "PGPASSWORD=***\nSELECT 1",
     "ghp_0123456789abcdefABCDEF0123456789abcd": "ghp_***",
     "github_pat_11ABCDEFG0123456789_abc": "github_pat_***",
+    "curl -H 'Authorization: Bearer abcdefgh.ijklmnop-qrst' x": "curl -H 'Authorization: Bearer ***' x",
+    "AKIAABCDEFGHIJKLMNOP glpat-abcdefghij_klmnopqrst": "AKIA*** glpat-***",
     "SELECT a::int, b.c FROM x WHERE e = 'u@h'": "SELECT a::int, b.c FROM x WHERE e = 'u@h'",
     "https://example.org:8080/x@y": "https://example.org:8080/x@y",
 }
@@ -120,6 +124,16 @@ def test_a_terminal_gets_colour_and_lines_that_fit_it() -> None:
     table = narrow[narrow.index("Migration ") :].partition("\n\n")[0]
     assert max(map(len, table.splitlines())) <= 70
     assert table.count("b") >= 150  # folded, not cut
+
+
+def test_a_terminal_is_told_what_was_there_before_it_went() -> None:
+    table = TableChange("t", 12, None, 0, 0, None, 8192, None, rewritten=False)
+    gone = replace(rehearsal(), tables=(table,), columns=(ColumnNulls("t", "c", 3, None),))
+
+    lines = rendering.text(report(Verdict.WARN, gone)).splitlines()
+
+    assert lines[1].startswith("   on a clone of the custom seed")
+    assert {"   t: 12 rows → gone", "   t.c: 3 NULLs → gone"} <= set(lines)
 
 
 def test_json_has_the_names_that_are_promised() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO, Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from bot.clones.addresses import parts
 from bot.clones.services.asking import moment, stamp
@@ -108,7 +108,8 @@ class Command:
 
     def _failed(self, which: str, how: str, out: str, err: str) -> ServiceError:
         """An error with some of what was said on standard error, without what lets somebody in."""
-        for secret in (self._access.token, self._access.url, *_passwords(out)):
+        token, url = self._access.token or "", self._access.url or ""
+        for secret in (token, quote(token, safe=""), quote(token), url, *_passwords(f"{url}\n{out}")):
             err = err.replace(secret, "***") if secret else err
         said = " / ".join(masked(line) for line in err.splitlines()[-_SHOWN_LINES:])
         return ServiceError(

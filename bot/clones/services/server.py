@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 
 import psycopg
 from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from bot.clones.hindrances import NETWORK
+from bot.clones.addresses import refusal
+from bot.clones.hindrances import NETWORK, UNHINDERED, as_options
 from bot.clones.services.base import PREFIX, Access, Kind, Lease, Leftover, Option, Order, ServiceError, is_ours
 from bot.errors import UsageError
 from bot.journal.steps import digest
@@ -25,6 +26,7 @@ from bot.words import masked, name, one_line
 _COMMENT = "migration-rehearsal: clone of {template}, made {at}"
 _OF_OURS = "migration-rehearsal: clone of "
 _LOCK = 0x6D72  # the first half of an advisory lock's key; the other is the template's OID
+_ANY = 0  # or this, held together while clones are made, and alone by who looks for those left half made
 _OURS = """
 SELECT d.datname::text, pg_catalog.shobj_description(d.oid, 'pg_database')
 FROM pg_catalog.pg_database AS d
@@ -68,7 +70,7 @@ class TemplateServer:
 
     def acquire(self, order: Order) -> Lease:
         """See Service. Waits for whoever else copies the template, and for whoever is connected to it."""
-        with self._admin() as admin, self._alone(admin) as major:
+        with self._admin() as admin, self._making(admin), self._alone(admin) as major:
             strategy = sql.SQL(" STRATEGY FILE_COPY") if major >= 15 else sql.SQL("")
             create = sql.SQL("CREATE DATABASE {} TEMPLATE {}{}").format(
                 sql.Identifier(order.name), sql.Identifier(self._template), strategy
@@ -101,8 +103,8 @@ class TemplateServer:
             self._drop(admin, handle)
 
     def leftovers(self) -> Sequence[Leftover]:
-        """See Service. With the template's lock held nobody is between making a clone and saying that it is ours."""
-        with self._admin() as admin, self._alone(admin):
+        """See Service. While nobody may make clones, of whatever template, none is between being made and its comment."""
+        with self._admin() as admin, self._held(admin, "pg_advisory_lock", "pg_advisory_unlock", _ANY):
             found = admin.execute(_OURS, [PREFIX + "%"]).fetchall()
         return [
             Leftover(database, database, _made_at(comment))
@@ -124,13 +126,17 @@ class TemplateServer:
         return {"user": self._user, "password": self._access.token or ""} if self._user else {}
 
     def _drop(self, admin: psycopg.Connection, database: str) -> None:
+        """What its owner, perhaps a migration, has made a template can't be dropped as it is."""
+        row = admin.execute("SELECT datistemplate FROM pg_catalog.pg_database WHERE datname = %s", [database]).fetchone()
+        if row and row[0]:
+            admin.execute(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(sql.Identifier(database)))
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
 
     @contextmanager
     def _admin(self) -> Iterator[psycopg.Connection]:
         """A connection beside the template: one to it would keep it from being copied."""
         try:
-            url = make_conninfo(self._access.url or "", dbname=self._maintenance, **NETWORK)
+            url = _unhindered(make_conninfo(self._access.url or "", dbname=self._maintenance, **NETWORK))
             with psycopg.connect(url, autocommit=True, application_name="migration-rehearsal") as admin:
                 yield admin
         except psycopg.Error as error:
@@ -142,14 +148,24 @@ class TemplateServer:
         row = admin.execute("SELECT oid::int8 FROM pg_catalog.pg_database WHERE datname = %s", [self._template]).fetchone()
         if row is None:
             raise self._no_template()
-        key = [_LOCK, row[0] - 2**32 if row[0] >= 2**31 else row[0]]
-        admin.execute("SELECT pg_catalog.set_config('lock_timeout', %s, false)", [f"{self._access.patience_s:.0f}s"])
-        admin.execute("SELECT pg_catalog.pg_advisory_lock(%s::int4, %s::int4)", key)
-        try:
+        of_it = row[0] - 2**32 if row[0] >= 2**31 else row[0]
+        with self._held(admin, "pg_advisory_lock", "pg_advisory_unlock", of_it):
             yield admin.info.server_version // 10_000
+
+    def _making(self, admin: psycopg.Connection) -> AbstractContextManager[None]:
+        """Clones of several templates may be made at once."""
+        return self._held(admin, "pg_advisory_lock_shared", "pg_advisory_unlock_shared", _ANY)
+
+    @contextmanager
+    def _held(self, admin: psycopg.Connection, lock: str, unlock: str, key: int) -> Iterator[None]:
+        admin.execute("SELECT pg_catalog.set_config('lock_timeout', %s, false)", [f"{self._access.patience_s:.0f}s"])
+        call = sql.SQL("SELECT pg_catalog.{}(%s::int4, %s::int4)")
+        admin.execute(call.format(sql.Identifier(lock)), [_LOCK, key])
+        try:
+            yield
         finally:
             if not admin.broken:
-                admin.execute("SELECT pg_catalog.pg_advisory_unlock(%s::int4, %s::int4)", key)
+                admin.execute(call.format(sql.Identifier(unlock)), [_LOCK, key])
 
     def _when_nobody_is_there(self, admin: psycopg.Connection, create: sql.Composed) -> None:
         """PostgreSQL waits five seconds for sessions on the template to end, and then refuses."""
@@ -191,14 +207,21 @@ class TemplateServer:
 def _made_at(comment: str | None) -> datetime:
     """When a clone of ours says that it was made; one that says nothing was left half made, nobody knows when."""
     try:
-        return datetime.fromisoformat((comment or "").rpartition(", made ")[2])
+        made_at = datetime.fromisoformat((comment or "").rpartition(", made ")[2])
+        return made_at if made_at.tzinfo else made_at.replace(tzinfo=UTC)  # somebody else's word
     except ValueError:
         return datetime.fromtimestamp(0, UTC)
 
 
+def _unhindered(url: str) -> str:
+    """Where migrations are run as the same role, they may have set anything for it."""
+    said = conninfo_to_dict(url).get("options")
+    return make_conninfo(url, options=" ".join(filter(None, (str(said or ""), as_options(UNHINDERED, 0)))))
+
+
 def _explained(error: psycopg.Error) -> ServiceError:
-    """What the server said, without where it is and who asked."""
-    said = one_line(masked(str(error).strip().rpartition("failed: ")[2]))[:300]
+    """What the server said."""
+    said = refusal(error)
     if isinstance(error, errors.InsufficientPrivilege):
         advice = "The role needs CREATEDB, and to own the template, or the template to be one: ALTER DATABASE … IS_TEMPLATE true."
         return ServiceError("The server refuses to make a clone.", why=said, advice=advice, not_done=True)
@@ -208,7 +231,8 @@ def _explained(error: psycopg.Error) -> ServiceError:
     return ServiceError(
         "The server of the template could not be asked." if lost else "The server could not make a clone.",
         why=said,
-        advice="Check the input clone-url, and that this machine may reach the server.",
+        advice="Check the input clone-url, where a password's @, : or / is written %40, %3A or %2F; and that this machine may "
+        "reach the server.",
         not_done=not lost or "connection" in str(error),
     )
 
