@@ -13,7 +13,7 @@ help:
 	@echo "make bench  what the journal costs, measured here (about five minutes; ARGS=--quick: about 20 s)"
 	@echo "make bench-clones  how long until a clone can be used, by each local way (about 25 minutes and 60 GB; ARGS=--quick: two minutes)"
 	@echo "make bench-observing  what watching a migration costs beside psql (about ten minutes; ARGS=--quick: about 30 s)"
-	@echo "make bench-peers  what linters and schema diffs say of the labelled migrations, beside us (about eight minutes; fetches them once)"
+	@echo "make bench-peers  what linters and schema diffs say of the labelled migrations, beside us (a quarter of an hour; fetches them once)"
 
 $(VENV)/demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
