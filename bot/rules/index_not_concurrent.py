@@ -20,6 +20,8 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
         for index in statement.indexes:
             if index.table in statement.rewrites or not is_large(rehearsal, policy, index.table):
                 continue
+            if _is_alone(rehearsal, statement, index):
+                continue
             waiting = who_waits(rehearsal, index.table, statement)
             if waiting and not _comes_with_another(rehearsal, index):
                 yield _finding(rehearsal, policy, statement, index, waiting)
@@ -35,6 +37,19 @@ def _finding(rehearsal: Rehearsal, policy: Policy, statement: StatementResult, i
         limit=rows_limit(policy, index.table),
         instead=_instead(rehearsal, index),
     )
+
+
+def _is_alone(rehearsal: Rehearsal, statement: StatementResult, index: IndexWork) -> bool:
+    """Whether an index of a partitioned table (PostgreSQL writes it with ONLY) was made without any of a partition: it holds
+    nothing then, and no partition was locked for it.
+    """
+    if index.change != "built" or f" ON ONLY {index.table} " not in _definition(rehearsal, index) or statement.locks is None:
+        return False
+    return not any(lock.mode == "ShareLock" and lock.relation != index.table for lock in statement.locks)
+
+
+def _definition(rehearsal: Rehearsal, index: IndexWork) -> str:
+    return next((i.definition for i in rehearsal.indexes if (i.table, i.name) == (index.table, index.name)), "")
 
 
 def _comes_with_another(rehearsal: Rehearsal, index: IndexWork) -> bool:
@@ -57,7 +72,7 @@ def _instead(rehearsal: Rehearsal, index: IndexWork) -> str | None:
         return f"DROP INDEX CONCURRENTLY {index.name};{_ALONE}"
     if index.change == "rebuilt":
         return f"REINDEX INDEX CONCURRENTLY {index.name};{_ALONE}"
-    definition = next((i.definition for i in rehearsal.indexes if (i.table, i.name) == (index.table, index.name)), None)
+    definition = _definition(rehearsal, index)
     statement = concurrently(definition) if definition else None
     return f"{statement}{_ALONE}" if statement else None
 

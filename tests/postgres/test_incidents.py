@@ -47,6 +47,10 @@ INCIDENTS: dict[str, list[tuple[str, str, int | None, str]]] = {
     "ALTER TABLE ev DETACH PARTITION ev_1;": [],
     "DROP TABLE ev_1;": [("error", "rows-lost", None, "15,000 of 30,000 rows of `ev` are dropped with `ev_1`")],
     "UPDATE ev SET t = t + 100 WHERE t < 50;": [],
+    "CREATE INDEX of_all ON ev (k);": [
+        ("warning", "index-not-concurrent", 1, "Index `of_all` was built while writes of `ev`, 30,000 rows, wait")
+    ],
+    "CREATE INDEX of_none_yet ON ONLY ev (k);": [],
     "ALTER TABLE ev ATTACH PARTITION loose FOR VALUES FROM (200) TO (300);": [
         ("warning", "constraint-scan", 1, "To attach the partition, all 15,000 rows of `loose` were read while reads and writes")
     ],
