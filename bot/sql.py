@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-# What begins a name, goes on in one, and goes on in a tag of dollars and in a variable of psql: letters, `_` and all that is not ASCII. They are told by
-# what they are not: to compile a set of a million characters takes Python ten times as long, at each start of the program.
+# What begins a name, goes on in one, and goes on in a tag of dollars or a variable of psql: letters, `_`, all that is not ASCII.
+# Told by what they are not: to compile a set of a million characters takes Python ten times as long, at each start.
 START = r"[^\x00-@\[-^`{-\x7f]"
 _WORD = r"[^\x00-#%-/:-@\[-^`{-\x7f]"
 NAMED = r"[^\x00-/:-@\[-^`{-\x7f]"
