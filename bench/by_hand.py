@@ -30,6 +30,7 @@ from bot.postgres.roles import may_make_seeds
 _ROOT = BENCH.parent
 _TABLES = 200
 _LARGE, _MIDDLE, _SMALL = 5_000_000, 1_000_000, 10_000  # rows
+_WHATEVER_IS_FOUND = ("--fail-on", "never")  # a table that is locked for seconds is an error
 _LEAST_FASTER, _MOST_SLOWER, _MOST_MORE_S = 3.0, 1.1, 1.0
 MIGRATIONS = {
     "instant DDL": "ALTER TABLE orders ADD COLUMN note text;\n",
@@ -72,7 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     facts = machine_facts(given.postgres_bin)
     print(table(("measured on", ""), list(facts.items())), end="\n\n")
-    with _place(given.postgres_bin, 50 if given.quick else 1) as place:
+    smaller = 50 if given.quick else given.smaller
+    if smaller > 1:
+        facts["rows"] = f"of each table 1/{smaller} of those named"
+    with _place(given.postgres_bin, smaller) as place:
         samples = _measured(place, given.postgres_bin, 2 if given.quick else given.rounds)
         section, goals = _section(samples, place.server), _goals(samples)
     facts["load after"] = load()
@@ -92,6 +96,7 @@ _HEAD = """`make bench-by-hand`; [what is measured](README.md#against-doing-it-b
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.by_hand", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a fiftieth of the rows, two rounds: not to be quoted, nor kept")
+    parser.add_argument("--smaller", type=int, default=1, metavar="N", help="divide all rows by N, which the table says")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds (default: 5)")
     parser.add_argument("--postgres-bin", default="wheel", metavar="FOLDER", help="PostgreSQL's programs (default: the wheel's)")
     parser.add_argument("--json", metavar="FILE", help="write all samples there, too")
@@ -147,7 +152,13 @@ def _on_server(place: _Place, _bin_option: str, name: str) -> dict[str, float]:
     report = place.folder / "report.json"
     command = [sys.executable, "-m", "bot.cli", "rehearse", str(_file(place, name)), "--quiet", "--output", str(report)]
     url = f"postgresql://{MAKER}@/source?host={place.server.folder}"
-    took_ms = place.run(*command, "--superuser", MIGRATION_REHEARSAL_CLONE_PROVIDER="server", MIGRATION_REHEARSAL_CLONE_URL=url)
+    took_ms = place.run(
+        *command,
+        *_WHATEVER_IS_FOUND,
+        "--superuser",
+        MIGRATION_REHEARSAL_CLONE_PROVIDER="server",
+        MIGRATION_REHEARSAL_CLONE_URL=url,
+    )
     _check(report, name)
     return {SERVER: took_ms}
 
@@ -156,7 +167,15 @@ def _rehearse(place: _Place, bin_option: str, name: str) -> dict[str, float]:
     """The whole program on a copy of the seed that it keeps, and when it said that its clone was there."""
     report = place.folder / "report.json"
     command = [sys.executable, "-m", "bot.cli", "rehearse", str(_file(place, name)), "--seed", str(place.folder / "dump")]
-    command += ["--seed-folder", str(place.folder / "shelf"), "--postgres-bin", bin_option, "--output", str(report)]
+    command += [
+        *_WHATEVER_IS_FOUND,
+        "--seed-folder",
+        str(place.folder / "shelf"),
+        "--postgres-bin",
+        bin_option,
+        "--output",
+        str(report),
+    ]
     began, cloned, said = time.perf_counter(), 0.0, ""
     with subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=place.environment, cwd=place.folder
