@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-container lint lint-actions bench bench-clones bench-observing bench-peers format clean help
+.PHONY: demo test test-container lint lint-actions bench bench-by-hand bench-clones bench-growth bench-observing bench-peers format clean help
 
 help:
 	@echo "make demo   a shop database of 1.3 million rows, and a pull request of five migrations rehearsed on it"
@@ -11,6 +11,8 @@ help:
 	@echo "make test-container  builds the image, and runs it as GitHub does; skipped where there is no container engine to be had"
 	@echo "make lint   ruff and mypy, and what make lint-actions runs over action.yml, the workflows and the Dockerfile"
 	@echo "make bench  what the journal costs, measured here (about five minutes; ARGS=--quick: about 20 s)"
+	@echo "make bench-by-hand  six migrations: psql alone, a script, rehearsed (about ten minutes and 5 GB; ARGS=--quick: two minutes)"
+	@echo "make bench-growth  start-up, and growth with tables, statements, migrations, memory (about ten minutes; ARGS=--quick: two)"
 	@echo "make bench-clones  how long until a clone can be used, by each local way (about 25 minutes and 60 GB; ARGS=--quick: two minutes)"
 	@echo "make bench-observing  what watching a migration costs beside psql (about ten minutes; ARGS=--quick: about 30 s)"
 	@echo "make bench-peers  what linters and schema diffs say of the labelled migrations, beside us (a quarter of an hour; fetches them once)"
@@ -54,6 +56,14 @@ lint-actions: $(VENV)/lint-actions
 
 bench: $(VENV)/dev
 	@$(BIN)/python -m bench.journal $(ARGS)
+
+bench-by-hand: $(VENV)/dev
+	@$(BIN)/python -m bench.by_hand $(ARGS)
+	@PYTHONPATH=. $(BIN)/python docs/make_growth_plots.py
+
+bench-growth: $(VENV)/dev
+	@$(BIN)/python -m bench.growth $(ARGS)
+	@PYTHONPATH=. $(BIN)/python docs/make_growth_plots.py
 
 bench-clones: $(VENV)/dev
 	@$(BIN)/python -m bench.clones $(ARGS)

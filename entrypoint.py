@@ -22,8 +22,10 @@ def main() -> int:
         from bot.cli import main as command_line  # noqa: PLC0415
 
         return command_line()
+    from bot.cli import look_for_garbage_less_often, stop_in_order_on_sigterm  # noqa: PLC0415
+
+    look_for_garbage_less_often()
     from bot.action import github_of, run_action  # noqa: PLC0415
-    from bot.cli import stop_in_order_on_sigterm  # noqa: PLC0415
     from bot.errors import RehearsalError, as_fault  # noqa: PLC0415
     from bot.settings import action_settings  # noqa: PLC0415
     from bot.words import visible  # noqa: PLC0415

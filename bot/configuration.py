@@ -184,7 +184,8 @@ def _options(reading: _Reading, table: Mapping[str, object], rules: Mapping[str,
     return found
 
 
-_PART = r'(?:[a-z_\u0080-\U0010ffff][a-z0-9_$\u0080-\U0010ffff]*|"(?:[^"]|"")+")'
+# All that is not ASCII is a letter; told by what it is not, as in bot/sql.py.
+_PART = r'(?:[^\x00-^`{-\x7f][^\x00-#%-/:-^`{-\x7f]*|"(?:[^"]|"")+")'
 _TABLE = re.compile(rf"{_PART}\.{_PART}")
 
 

@@ -31,7 +31,7 @@ def roots(snapshot: Snapshot) -> dict[int, list[Table]]:
     """The tables that are reported, each with the relations that hold its rows: a partitioned table with its partitions."""
     found: dict[int, list[Table]] = {}
     for table in snapshot.tables.values():
-        found.setdefault(table.root if table.root in snapshot.tables else table.oid, []).append(table)
+        found.setdefault(_root(snapshot, table), []).append(table)
     return found
 
 
@@ -39,12 +39,22 @@ def touched(before: Snapshot, after: Snapshot) -> set[int]:
     """The tables (by OID of their root) that are not proven untouched. A table is untouched if it is made of the same
     relations with the same file nodes, and no row counter of theirs has moved.
     """
-    old, new = roots(before), roots(after)
-    return {oid for oid in old.keys() | new.keys() if _state(old.get(oid, [])) != _state(new.get(oid, []))}
+    found: set[int] = set()
+    for oid in before.tables.keys() | after.tables.keys():
+        old, new = _state(before, oid), _state(after, oid)
+        if old != new:
+            found |= {state[0] for state in (old, new) if state}
+    return found
 
 
-def _state(tables: Iterable[Table]) -> set[tuple[int | None, ...]]:
-    return {(t.oid, t.filenode, t.inserted, t.updated, t.deleted) for t in tables}
+def _state(snapshot: Snapshot, oid: int) -> tuple[int, int | None, int, int, int] | None:
+    """The root of a relation, its file and its counters; None where it is not there."""
+    t = snapshot.tables.get(oid)
+    return (_root(snapshot, t), t.filenode, t.inserted, t.updated, t.deleted) if t else None
+
+
+def _root(snapshot: Snapshot, table: Table) -> int:
+    return table.root if table.root in snapshot.tables else table.oid
 
 
 def altered_columns(before: Snapshot, after: Snapshot) -> dict[int, set[int]]:
@@ -236,4 +246,5 @@ def index_changes(before: Snapshot, after: Snapshot) -> tuple[IndexChange, ...]:
 
 def untouched(before: Snapshot, after: Snapshot) -> int:
     """How many tables were there before and after and are proven untouched."""
-    return len((roots(before).keys() & roots(after).keys()) - touched(before, after))
+    there, still = ({_root(snapshot, table) for table in snapshot.tables.values()} for snapshot in (before, after))
+    return len((there & still) - touched(before, after))

@@ -17,11 +17,11 @@ from typing import NoReturn
 
 from bot.errors import MigrationFileError
 from bot.model import Source
-from bot.sql import LEXED, MOST_WORDS, creates_routine, end_of_block_comment, end_of_line
+from bot.sql import LEXED, MOST_WORDS, NAMED, START, creates_routine, end_of_block_comment, end_of_line
 
 Read = Callable[[str], str | None]
 
-_NAME = r"[A-Za-z0-9_\x80-\U0010ffff]+"
+_NAME = rf"{NAMED}+"
 _VARIABLE = rf"""(?P<variable>:{_NAME} | :'{_NAME}' | :"{_NAME}" | :\{{\?{_NAME}\}})"""
 _TOKEN = re.compile(
     rf"""{LEXED}
@@ -35,7 +35,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 # Inside an INSERT's rows nothing of it means anything but what the pattern leaves out.
-_DULL = re.compile(r"(?:[^;'\"$\\/\-:()\[\]A-Za-z_\x80-\U0010ffff]++|(?![eE]')[A-Za-z_\x80-\U0010ffff][\w$]*+|-(?!-)|/(?!\*))++")
+_DULL = re.compile(rf"(?:[\x00-!#%&*-,.0-9<-@^`{{-\x7f]++|(?![eE]'){START}[\w$]*+|-(?!-)|/(?!\*))++")
 _MAY_CONCERN_PSQL = re.compile(rf"\\|:(?:{_NAME}|'{_NAME}'|\"{_NAME}\"|\{{\?)")
 _COMMAND = re.compile(r"\\[^\s\\]*")
 _ARGUMENT = re.compile(

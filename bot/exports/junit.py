@@ -10,7 +10,7 @@ from bot.model import Finding, Outcome, Rehearsal, Report, Severity
 from bot.words import visible
 
 # What XML 1.0 has no way to write ("Characters" in the recommendation).
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def junit(report: Report) -> str:

@@ -8,10 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from bench.growth import of_linear, statements_text, verdict
 from bench.measure import Section, alternately, differences, expect, number, percentile, stats, table, times
+from bench.results import with_section
+from bot.sql import split
+from docs import make_growth_plots as growth_plots
 from docs.make_clone_plot import DATA, PLOT, _apart, plot
 
 ROOT = Path(__file__).parents[2]
+PUBLISHED = {
+    "Growth": (growth_plots.GROWTH, growth_plots.GROWTH_PLOT, growth_plots.growth),
+    "By hand": (growth_plots.BY_HAND, growth_plots.BY_HAND_PLOT, growth_plots.by_hand),
+}
 HUNDRED = [float(n) for n in range(100, 0, -1)]
 
 
@@ -116,3 +124,50 @@ def test_labels_do_not_overlap_and_stay_in_the_picture(wanted: list[float]) -> N
 
     assert all(later - earlier > 15.9 for earlier, later in itertools.pairwise(heights))
     assert heights[-1] <= 374.1
+
+
+@pytest.mark.parametrize("title", PUBLISHED)
+def test_a_plot_is_that_of_its_numbers(title: str) -> None:
+    data, made, plotted = PUBLISHED[title]
+
+    assert made.read_text() == plotted(json.loads(data.read_text())), "PYTHONPATH=. python docs/make_growth_plots.py"
+
+
+@pytest.mark.parametrize("title", PUBLISHED)
+def test_a_section_of_the_results_is_that_of_its_numbers(title: str) -> None:
+    """Every median of a table of milliseconds or megabytes is in the section, and the machine it was measured on."""
+    bench = json.loads(PUBLISHED[title][0].read_text())
+    (told,) = [part for part in (ROOT / "bench/RESULTS.md").read_text().split("\n## ") if part.startswith(f"{title}\n")]
+    words = set(told.split())
+
+    assert not bench["quick"]
+    assert all(value in told for value in bench["facts"].values())
+    for section in bench["sections"]:
+        in_seconds = section["name"] == "by_hand"
+        for name, one in section["measured"].items():
+            median = stats(one["samples"]).median
+            assert len(one["samples"]) >= 5
+            assert number(median / 1000 if in_seconds else median) in words, name
+
+
+def test_growth_is_told_beside_that_of_the_size() -> None:
+    assert of_linear({1: 5.0, 10: 50.0, 100: 1000.0}) == {1: "–", 10: "1.00", 100: "2.00"}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.1, "0.100 s. The goal: below 0.15 s; met."), (0.2, "0.200 s. The goal: below 0.15 s; not met.")]
+)
+def test_a_goal_is_met_or_not(value: float, said: str) -> None:
+    assert verdict(value, 0.15, "s") == said
+
+
+@pytest.mark.parametrize("statements", [1, 10, 1000])
+def test_a_file_has_as_many_statements_as_is_said(statements: int) -> None:
+    assert len(split(statements_text(statements)).statements) == statements
+
+
+def test_a_section_takes_the_place_of_the_one_before_it() -> None:
+    page = "# Results\n\n## A\n\nold\n\n## B\n\nstays\n"
+
+    assert with_section(page, "A", "## A\n\nnew\n") == "# Results\n\n## A\n\nnew\n\n## B\n\nstays\n"
+    assert with_section(page, "C", "## C\n\nmore\n") == page + "\n## C\n\nmore\n"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import sys
+
 import pytest
 import sqlglot
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.sources import joined, place
-from bot.sql import is_one_block, leaves_open, redacted, split, unquoted
+from bot.sql import _WORD, NAMED, START, is_one_block, leaves_open, redacted, split, unquoted
 
 # text -> the statements in it
 SPLITS = {
@@ -277,3 +280,14 @@ BLOCKS = {
 @pytest.mark.parametrize(("text", "one"), BLOCKS.items())
 def test_a_file_that_is_one_transaction_by_itself(text: str, one: bool) -> None:
     assert is_one_block(split(text)) is one
+
+
+@pytest.mark.parametrize(
+    ("told", "letters"),
+    [(START, "A-Za-z_"), (NAMED, "A-Za-z_0-9"), (_WORD, "A-Za-z_0-9$")],
+)
+def test_a_name_has_what_postgresql_takes_for_a_letter(told: str, letters: str) -> None:
+    """All of Unicode: the sets are told by what they are not, which nobody reads as easily."""
+    every = "".join(map(chr, range(sys.maxunicode + 1)))
+
+    assert re.findall(told, every) == re.findall(rf"[{letters}\x80-\U0010ffff]", every)
