@@ -24,7 +24,7 @@ from bot.clones.services import Service, service_of
 from bot.clones.session import Session
 from bot.commanding import can_be_apart, run_command
 from bot.elsewhere import Local, remote, stage
-from bot.errors import CloneError, RehearsalError, SeedError
+from bot.errors import CloneError, RehearsalError, SeedError, UsageError
 from bot.expectations import Standing, how_they_stand, said_before
 from bot.extensions import CONNECTING, HARMLESS, created_in
 from bot.further import Further
@@ -174,6 +174,12 @@ def _service(plan: Plan, settings: Settings) -> Iterator[Service | None]:
     if settings.clone.provider == EMBEDDED or not plan.migrations:
         yield None
         return
+    if settings.seed and settings.clone.provider not in EMPTY:
+        raise UsageError(
+            f"There are a seed and the clone provider {settings.clone.provider}, which has data of its own.",
+            why="Only one of them can be what is rehearsed on.",
+            advice="Leave the input seed out, or the input clone-provider.",
+        )
     with closing(service_of(settings.clone)) as service:
         yield service
 

@@ -58,6 +58,13 @@ def test_the_way_back_is_tried_on_a_clone_of_its_own(rehearse: Callable[..., Run
     assert staging.clones() == []
 
 
+def test_a_seed_is_not_passed_over_in_silence(rehearse: Callable[..., Run], staging: Staging) -> None:
+    done = rehearse("1_good.sql", "--seed", "seed.sql")
+
+    assert (done.status, "a seed and the clone provider server" in done.err) == (2, True)
+    assert staging.clones() == []
+
+
 def test_nobody_is_made_a_superuser_unawares(run: Callable[..., Run], staging: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
     url = make_conninfo(staging.cluster.admin, dbname=staging.template.name)
     monkeypatch.setenv("MIGRATION_REHEARSAL_CLONE_PROVIDER", "server")
