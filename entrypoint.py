@@ -22,7 +22,8 @@ def main() -> int:
         from bot.cli import main as command_line  # noqa: PLC0415
 
         return command_line()
-    from bot.cli import look_for_garbage_less_often, stop_in_order_on_sigterm  # noqa: PLC0415
+    from bot.cli import stop_in_order_on_sigterm  # noqa: PLC0415
+    from bot.program import look_for_garbage_less_often  # noqa: PLC0415
 
     look_for_garbage_less_often()
     from bot.action import github_of, run_action  # noqa: PLC0415
@@ -48,5 +49,14 @@ def main() -> int:
         return error.exit_status
 
 
+def process() -> int:
+    """A process of its own: `main`, and then nothing else."""
+    from bot.program import leave_no_garbage_to_look_for  # noqa: PLC0415
+
+    status = main()
+    leave_no_garbage_to_look_for()
+    return status
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(process())

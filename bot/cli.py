@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from bot import __version__
 from bot.errors import RehearsalError, UsageError, as_fault
+from bot.program import leave_no_garbage_to_look_for, look_for_garbage_less_often
 from bot.words import visible
 
 if TYPE_CHECKING:
@@ -70,11 +70,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except Exception as fault:  # noqa: BLE001  exit status 1 would say that a migration fails
         return _say_error(as_fault(fault), options)
-
-
-def look_for_garbage_less_often() -> None:
-    """Importing makes many objects and next to no garbage: to look through them as often as Python does is a tenth of a start."""
-    gc.set_threshold(50_000)
 
 
 def stop_in_order_on_sigterm() -> None:
@@ -738,5 +733,12 @@ def _say_error(error: RehearsalError, options: argparse.Namespace) -> int:
     return error.exit_status
 
 
+def process() -> int:
+    """A process of its own: `main`, and then nothing else."""
+    status = main()
+    leave_no_garbage_to_look_for()
+    return status
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(process())

@@ -7,6 +7,7 @@ The originals may belong to somebody who changes them meanwhile: no link in a fo
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import shutil
 import stat
@@ -19,23 +20,40 @@ _FICLONE = 0x40049409  # linux/fs.h, on x86, ARM and most others
 _PROBE_BYTES = 1 << 16  # btrfs keeps what is much smaller within its tree, which is another thing to share
 
 
-def copy_tree(source: Path, target: Path, leave: Callable[[str], bool] = lambda _path: False) -> bool:
+def copy_tree(
+    source: Path, target: Path, leave: Callable[[str], bool] = lambda _path: False, owner: tuple[int, int] | None = None
+) -> bool:
     """Copies a folder of plain files and folders to a place where nothing is yet; whether all of it shares its blocks with the
-    original. Modes are kept, times and owners are not. `leave` is asked for each file, by its path from the source, whether it is
-    to be left out. Raises OSError, also for a link or a device: what it leads to is not the folder's.
+    original. Modes are kept, times are not; `owner` is a user and a group to give it to, ourselves if None. `leave` is asked for
+    each file, by its path from the source, whether it is to be left out. Raises OSError, also for a link or a device: what it
+    leads to is not the folder's.
     """
     shared = True
+    give = functools.partial(_give, owner=owner) if owner else _keep
     if not stat.S_ISDIR(source.lstat().st_mode):
         raise _strange(source.name)
     target.mkdir(mode=0o700)
+    give(target)
     for at, folders, files, descriptor in os.fwalk(source, onerror=_raise):
         inner = os.path.relpath(at, source)
         for name in folders:
             _copy_folder(name, descriptor, target / inner / name)
+            give(target / inner / name)
         for name in files:
-            if not leave(os.path.normpath(os.path.join(inner, name))):  # noqa: PTH118  no path of ours
-                shared = _copy_file(name, descriptor, target / inner / name, by_reference=shared) and shared
+            path = os.path.normpath(os.path.join(inner, name))  # noqa: PTH118  a thousand files, each in microseconds
+            if not leave(path):
+                copy = os.path.join(target, path)  # noqa: PTH118
+                shared = _copy_file(name, descriptor, copy, by_reference=shared) and shared
+                give(copy)
     return shared
+
+
+def _give(path: Path | str, owner: tuple[int, int]) -> None:
+    os.chown(path, *owner, follow_symlinks=False)
+
+
+def _keep(path: Path | str) -> None:
+    """The owner of a file that we made is who we are."""
 
 
 def _raise(error: OSError) -> None:
@@ -50,7 +68,7 @@ def _copy_folder(name: str, parent: int, target: Path) -> None:
     target.chmod(stat.S_IMODE(mode))
 
 
-def _copy_file(name: str, parent: int, target: Path, *, by_reference: bool) -> bool:
+def _copy_file(name: str, parent: int, target: str, *, by_reference: bool) -> bool:
     """Whether it was copied by reference, which is tried unless it is known not to work there."""
     original = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
     try:
@@ -62,7 +80,7 @@ def _copy_file(name: str, parent: int, target: Path, *, by_reference: bool) -> b
             _copy_bytes(original, target)
     finally:
         os.close(original)
-    target.chmod(stat.S_IMODE(mode))
+    os.chmod(target, stat.S_IMODE(mode))  # noqa: PTH101
     return shared
 
 
@@ -70,8 +88,8 @@ def _strange(name: str) -> OSError:
     return OSError(errno.EINVAL, f"{name} is neither a file nor a folder")
 
 
-def _copy_bytes(original: int, target: Path) -> None:
-    with target.open("wb") as copy:
+def _copy_bytes(original: int, target: str) -> None:
+    with open(target, "wb") as copy:  # noqa: PTH123
         if sys.platform == "linux":
             while os.sendfile(copy.fileno(), original, None, 1 << 30):
                 pass
@@ -106,14 +124,14 @@ def refers(folder: Path, target: Path | None = None) -> bool:
         ):
             original.write(bytes(range(256)) * (_PROBE_BYTES // 256))
             original.flush()
-            return _reference(original.fileno(), Path(place) / "copy")
+            return _reference(original.fileno(), os.path.join(place, "copy"))  # noqa: PTH118
     except OSError:
         return False
 
 
 if sys.platform == "darwin":
 
-    def _reference(original: int, target: Path) -> bool:
+    def _reference(original: int, target: str) -> bool:
         """By fclonefileat(2), which makes the file itself."""
         import ctypes  # noqa: PLC0415  only here
 
@@ -123,18 +141,20 @@ if sys.platform == "darwin":
 
 elif sys.platform == "linux":
 
-    def _reference(original: int, target: Path) -> bool:
+    def _reference(original: int, target: str) -> bool:
         """By the request FICLONE."""
         import fcntl  # noqa: PLC0415  of Unix
 
-        with target.open("wb") as copy:
-            try:
-                fcntl.ioctl(copy.fileno(), _FICLONE, original)
-            except OSError:
-                return False
+        copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.ioctl(copy, _FICLONE, original)
+        except OSError:
+            return False
+        finally:
+            os.close(copy)
         return True
 
 else:
 
-    def _reference(original: int, target: Path) -> bool:  # noqa: ARG001  there is no way that we know
+    def _reference(original: int, target: str) -> bool:  # noqa: ARG001  there is no way that we know
         return False

@@ -13,18 +13,20 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-# $0: the folder, $1: the memory in kB that one process may have, the rest: the program's command line. `cat` ends when our end of
-# its standard input closes. When memory runs out, the system is to end this program, and not the one that reports it.
+# $0: the folder, $1: the memory in kB that one process may have, $2: the signal that stops the program, the rest: its command
+# line. `cat` ends when our end of its standard input closes. When memory runs out, the system is to end this program, and not the
+# one that reports it.
 _HOLDER = """
 folder=$0
 [ -z "$1" ] || ulimit -v "$1"
-shift
+stop=$2
+shift 2
 echo 900 >/proc/self/oom_score_adj
 if [ $# -gt 0 ]; then "$@" >"$folder/log" 2>&1 & program=$!; fi
 cat >/dev/null
-if [ -n "$program" ]; then kill -INT $program 2>/dev/null; wait $program; fi
+if [ -n "$program" ]; then kill -"$stop" $program 2>/dev/null; wait $program; fi
 cd /
 rm -rf "$folder"
 """
@@ -40,14 +42,19 @@ def make_folder(prefix: str) -> Path:
 
 @contextmanager
 def held(
-    folder: Path, command: Sequence[str] = (), options: Mapping[str, Any] | None = None, *, most_kb: int | None = None
+    folder: Path,
+    command: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+    *,
+    most_kb: int | None = None,
+    stop: Literal["INT", "QUIT"] = "INT",
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Holds a folder, and a program that runs in the background and writes to `<folder>/log`; at the end of the block, or of
-    this process, the program is interrupted and waited for, and the folder removed. `options` are for the holder's Popen; no
-    process of it may have more memory than `most_kb`.
+    this process, the program gets the signal `stop` and is waited for, and the folder removed. `options` are for the holder's
+    Popen; no process of it may have more memory than `most_kb`.
     """
     holder: subprocess.Popen[bytes] = subprocess.Popen(
-        ["/bin/sh", "-c", _HOLDER, str(folder), str(most_kb or ""), *command],
+        ["/bin/sh", "-c", _HOLDER, str(folder), str(most_kb or ""), stop, *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

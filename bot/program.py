@@ -1,9 +1,13 @@
-"""The program's own files: where the templates are, and which program this is."""
+"""The program itself: where its templates are, which program it is, and how it starts and ends quickly."""
 
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
+import importlib
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 _HERE = Path(__file__).parent
@@ -22,3 +26,25 @@ def program_digest() -> str:
     for file in sorted(files, key=lambda path: (path.name, path)):
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def look_for_garbage_less_often() -> None:
+    """Importing makes many objects and next to no garbage: to look through them as often as Python does is a tenth of a start."""
+    gc.set_threshold(50_000)
+
+
+def leave_no_garbage_to_look_for() -> None:
+    """For the very end of a process: otherwise Python looks through all that was ever imported before it goes, for 0.08 s."""
+    gc.disable()
+    gc.freeze()
+
+
+def import_ahead() -> None:
+    """Starts to import what is needed when a migration has run, while we wait for a clone: a seventh of a second."""
+    threading.Thread(target=_import_all, args=("sqlglot.dialects.postgres", "jinja2"), daemon=True).start()
+
+
+def _import_all(*modules: str) -> None:
+    for module in modules:
+        with suppress(ImportError):  # whoever needs it says so
+            importlib.import_module(module)

@@ -181,7 +181,8 @@ def _facts(lookout: Lookout, change: _Change, ledger: Ledger, limits: Limits, do
     observer, worked_on = lookout.one(), change.touched | {oid for oid, t in after.tables.items() if t.name in written}
     patience = limits.counting.within(limits.migration_s)
     with lookout.read() as reader:
-        now = _counted(reader, after, changed, limits, change.since_xid)
+        now = _counted(reader, after, change.touched, limits, change.since_xid)
+        now |= _counted(reader, after, changed - change.touched, limits)  # no row of theirs was written
         used = keys(observer, reader, worked_on & after.tables.keys(), patience=patience)
         constraints = _constraints(lookout, change, patience, said)
     ledger.after(now)

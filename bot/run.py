@@ -54,7 +54,7 @@ from bot.postgres.counts import Ledger, next_xid
 from bot.postgres.embedded import MAKER, Server, embedded_server
 from bot.postgres.guard import Guard
 from bot.postgres.roles import Lender, is_there, settle
-from bot.program import program_digest
+from bot.program import import_ahead, program_digest
 from bot.progress import Progress
 from bot.question import ANNOUNCE, Question, Surroundings, question_of
 from bot.rehearsal import catch_up, look_again, rehearse
@@ -398,6 +398,7 @@ class _Answer:
             backstop_ms=Limits(settings.time_limit_s).backstop_ms,
             since_xid=since_xid,
         )
+        import_ahead()
         with progress.step("clone the seed"):
             clone = stack.enter_context(provider.clone())
         version, superuser = server.binaries.version, settings.superuser
@@ -419,6 +420,7 @@ class _Answer:
             server, facts, _role, _since_xid, notes, past = self._seeded(stack)
             local = Local(server, facts, past)
         stack.callback(lambda: late.extend(provider.notes))  # called when all is given back
+        import_ahead()
         where = stage(stack, provider, self.question.plan, self.settings, self.source.identity, self.progress, local)
         return where.provider, where.clone, _Ground(where.facts, (*notes, *where.notes), where.past)
 

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 from psycopg import sql
@@ -154,7 +154,8 @@ def embedded_server(binaries: Binaries, data: Path | None = None, *, move: bool 
     options = account.popen_arguments() | ({"preexec_fn": leave} if leave else {})
     most_kb = int(_memory_bytes() * _LEFT) // 1024
     settings = _THROWN_AWAY | {"temp_file_limit": f"{_most_temporary_bytes(folder) // 1024}kB"}
-    with _running(binaries, folder, folder / "data", settings, options, most_kb) as server:
+    # Nothing of it is needed any more: at QUIT it stops at once, where at INT it would write its memory to the disk first.
+    with _running(binaries, folder, folder / "data", settings, options, most_kb, stop="QUIT") as server:
         yield _locked_up(replace(server, has_network=leave is None))
 
 
@@ -238,10 +239,12 @@ def _running(
     settings: Mapping[str, str],
     options: Mapping[str, Any],
     most_kb: int | None = None,
+    *,
+    stop: Literal["INT", "QUIT"] = "INT",
 ) -> Iterator[Server]:
     """A server whose socket and log are in `folder`, which is removed when it has stopped."""
     _forget_clients_settings()
-    with held(folder, _command(binaries, folder, data, settings), options, most_kb=most_kb) as holder:
+    with held(folder, _command(binaries, folder, data, settings), options, most_kb=most_kb, stop=stop) as holder:
         server = Server(binaries, folder, Account.current())
         _wait_until_up(server, data, holder)
         yield server
@@ -313,7 +316,7 @@ def _gave_up(server: Server) -> bool:
 def _copy_fresh_data(binaries: Binaries, account: Account, folder: Path) -> None:
     """Copies a fresh data folder, made once by initdb (1 s) for each set of programs, and gives it to an account."""
     try:
-        copy_tree(_fresh_data(binaries), folder / "data")
+        copy_tree(_fresh_data(binaries), folder / "data", owner=_other(account))
     except OSError as error:
         raise ServerError(
             "The server's data folder could not be made.",
@@ -321,7 +324,8 @@ def _copy_fresh_data(binaries: Binaries, account: Account, folder: Path) -> None
             advice="It takes 40 MB, and the seed twice: look at the free disk space.",
         ) from error
     (folder / "data").chmod(0o700)
-    _give(folder, account.uid, account.gid)
+    if owner := _other(account):
+        os.chown(folder, *owner)
 
 
 # What decides how a server runs and whom it lets in. Whoever filled a data folder may have changed it (ALTER SYSTEM).
@@ -340,13 +344,12 @@ def _take_data(binaries: Binaries, account: Account, folder: Path, data: Path, *
             if (folder / "data").is_symlink():
                 raise NotADirectoryError(errno.ENOTDIR, "It is a link")
         else:
-            copy_tree(data, folder / "data")
+            copy_tree(data, folder / "data", owner=_other(account))
             (folder / "data").chmod(0o700)
-            _give(folder / "data", account.uid, account.gid)
         for name in _CONFIGURATION:
             _write_configuration(folder / "data" / name, _fresh_data(binaries) / name, account)
-        if os.geteuid() == 0:
-            os.chown(folder, account.uid, account.gid)
+        if owner := _other(account):
+            os.chown(folder, *owner)
     except OSError as error:
         raise ServerError(
             "The data folder of a seed could not be taken over.", why=f"In {folder.parent}: {error.strerror or error}."
@@ -424,6 +427,11 @@ def _run_or_say(command: Sequence[str], account: Account, given: str) -> None:
             why=done.stderr.strip()[-500:],
             advice="Look at the free disk space; the user must have an entry in the system's list of users.",
         )
+
+
+def _other(account: Account) -> tuple[int, int] | None:
+    """The account's user and group, where that is somebody else: only root can give a file away, and only root has to."""
+    return (account.uid, account.gid) if os.geteuid() == 0 else None
 
 
 def _give(folder: Path, uid: int, gid: int) -> None:
