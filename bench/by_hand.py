@@ -3,7 +3,7 @@
 Six migrations on a database of 200 tables. In each round, for each migration, in turn: `psql -f` alone on a clone that is ready;
 by_hand.sh, which clones, counts, dumps, runs, dumps and counts; and `migration-rehearsal rehearse` from the start of its process
 to its exit: with a dump that it has restored before, and with clones of the script's own template. The server of psql and of the
-script runs already, with the settings of the program's own.
+script runs already, with the settings of the program's own. «A clone, psql» is the least that any way with a clone can take.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ MIGRATIONS = {
     "foreign key, 5 million rows": "ALTER TABLE orders ADD CONSTRAINT orders_customer_fk"
     " FOREIGN KEY (customer_id) REFERENCES customers;\n",
 }
-BARE, BY_HAND, OURS, CLONED, SERVER = "psql", "by hand", "rehearse", "clone ready", "rehearse, same server"
+BARE, LEAST, BY_HAND, EACH = "psql", "a clone, psql", "by hand", "by hand, psql each"
+OURS, CLONED, SERVER = "rehearse", "clone ready", "rehearse, same server"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +109,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measured(place: _Place, bin_option: str, rounds: int) -> dict[str, dict[str, list[float]]]:
     """Milliseconds by migration and work. One rehearsal goes before: it restores the dump."""
-    what = (BARE, BY_HAND, SERVER, OURS, CLONED)
+    what = (BARE, LEAST, BY_HAND, EACH, SERVER, OURS, CLONED)
     samples: dict[str, dict[str, list[float]]] = {name: {work: [] for work in what} for name in MIGRATIONS}
     time.sleep(3)  # a file that was written just now is not remembered
     _rehearse(place, bin_option, "instant DDL")
     for number_of_round in range(rounds):
         for name, taken in samples.items():
-            works = [_bare, _by_hand, _rehearse, _on_server]
+            works = [_bare, _by_hand, _by_hand_each, _rehearse, _on_server]
             turn = number_of_round % len(works)
             for work in works[turn:] + works[:turn]:
                 for named, took_ms in work(place, bin_option, name).items():
@@ -131,20 +132,31 @@ def _file(place: _Place, name: str) -> Path:
 
 def _bare(place: _Place, _bin_option: str, name: str) -> dict[str, float]:
     with place.server.connect("postgres") as admin:
+        began = time.perf_counter()
         admin.execute(f"CREATE DATABASE bare TEMPLATE source STRATEGY FILE_COPY OWNER {MAKER}".encode())
+        clone_ms = (time.perf_counter() - began) * 1000
         try:
             file = str(_file(place, name))
-            return {BARE: place.run("psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", "bare", "-f", file)}
+            psql_ms = place.run("psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", "bare", "-f", file)
+            return {BARE: psql_ms, LEAST: clone_ms + psql_ms}
         finally:
             admin.execute("DROP DATABASE bare WITH (FORCE)")
 
 
 def _by_hand(place: _Place, _bin_option: str, name: str) -> dict[str, float]:
+    return {BY_HAND: _scripted(place, name, "one")}
+
+
+def _by_hand_each(place: _Place, _bin_option: str, name: str) -> dict[str, float]:
+    return {EACH: _scripted(place, name, "each")}
+
+
+def _scripted(place: _Place, name: str, how: str) -> float:
     with tempfile.TemporaryDirectory(dir=place.folder) as folder:
-        took_ms = place.run(str(BENCH / "by_hand.sh"), "source", str(_file(place, name)), folder)
+        took_ms = place.run(str(BENCH / "by_hand.sh"), "source", str(_file(place, name)), folder, how)
         rows = [len((Path(folder) / file).read_text().splitlines()) for file in ("rows_before", "rows_after")]
         expect(rows == [_TABLES, _TABLES], f"the script counted {rows} tables")
-        return {BY_HAND: took_ms}
+        return took_ms
 
 
 def _on_server(place: _Place, _bin_option: str, name: str) -> dict[str, float]:
@@ -203,17 +215,16 @@ def _check(report: Path, name: str) -> None:
 def _section(samples: Mapping[str, Mapping[str, Sequence[float]]], server: Server) -> Section:
     rows = []
     for name, taken in samples.items():
-        bare, by_hand, server_s, ours, cloned = (stats(taken[work]).median for work in (BARE, BY_HAND, SERVER, OURS, CLONED))
-        seconds = [number(ms / 1000) for ms in (bare, by_hand, server_s, ours, cloned, _rest(taken))]
-        rows.append(
-            (name, *seconds, f"{_beyond(taken):+.2f}", times(by_hand, server_s), times(by_hand, ours), str(len(taken[OURS])))
-        )
+        of = {work: stats(samples).median for work, samples in taken.items()}
+        seconds = [number(ms / 1000) for ms in (*of.values(), _rest(taken))]
+        ratios = [times(of[script], of[work]) for work in (SERVER, OURS) for script in (BY_HAND, EACH)]
+        rows.append((name, *seconds, f"{_beyond(taken):+.2f}", *ratios, str(len(taken[OURS]))))
     return Section(
         "by_hand",
         f"Six migrations on a database of {_TABLES} tables",
         (
-            "median seconds", BARE, BY_HAND, SERVER, OURS, "its clone ready", "the rest", "rest beyond 1.1× psql",
-            "by hand: of same server", "of rehearse", "n",
+            "median seconds", BARE, LEAST, BY_HAND, EACH, SERVER, OURS, "its clone ready", "the rest", "rest beyond 1.1× psql",
+            "by hand : same server", "psql each : same server", "by hand : rehearse", "psql each : rehearse", "n",
         ),
         rows,
         "ms",
@@ -242,13 +253,19 @@ def _goals(samples: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
         f"**Beside psql on a ready clone**: from its ready clone on, at most {_beyond(samples[worst]):.2f} s beyond 1.1 times "
         f"psql ({worst}). The goal: 1 s; {_met(_beyond(samples[worst]) <= _MOST_MORE_S)}."
     ]
-    for work, how in ((SERVER, "with its template on the same server"), (OURS, "with a seed that it keeps")):
-        faster = {name: stats(taken[BY_HAND]).median / stats(taken[work]).median for name, taken in samples.items()}
-        least, most = min(faster, key=lambda n: faster[n]), max(faster, key=lambda n: faster[n])
-        said.append(
-            f"**Beside the script**, {how}: {faster[least]:.2f} times as fast ({least}) to {faster[most]:.2f} times ({most}). "
-            f"The goal: 3 times; {_met(faster[least] >= _LEAST_FASTER)}."
-        )
+    for script in (BY_HAND, EACH):
+        for work, how in ((SERVER, "with its template on the same server"), (OURS, "with a seed that it keeps")):
+            faster = {name: stats(taken[script]).median / stats(taken[work]).median for name, taken in samples.items()}
+            least, most = min(faster, key=lambda n: faster[n]), max(faster, key=lambda n: faster[n])
+            said.append(
+                f"**Beside the script** ({script}), {how}: {faster[least]:.2f} times as fast ({least}) to {faster[most]:.2f} "
+                f"times ({most}). The goal: {_LEAST_FASTER:g} times; {_met(faster[least] >= _LEAST_FASTER)}."
+            )
+    can = {name: stats(taken[BY_HAND]).median / stats(taken[LEAST]).median for name, taken in samples.items()}
+    said.append(
+        f"**What can be had**: a clone and psql alone are {min(can.values()):.2f} to {max(can.values()):.2f} times as fast as "
+        f"the script ({BY_HAND}); no way with a clone is faster than that."
+    )
     return said
 
 
