@@ -3,14 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-container lint lint-actions bench bench-by-hand bench-clones bench-growth bench-observing bench-peers format clean help
+BENCHES := bench-growth bench-by-hand bench-observing bench-journal bench-peers bench-clones
+
+.PHONY: demo test test-container lint lint-actions bench $(BENCHES) format clean help
 
 help:
 	@echo "make demo   a shop database of 1.3 million rows, and a pull request of five migrations rehearsed on it"
 	@echo "make test   every test, against a real PostgreSQL, but those of the image"
 	@echo "make test-container  builds the image, and runs it as GitHub does; skipped where there is no container engine to be had"
 	@echo "make lint   ruff and mypy, and what make lint-actions runs over action.yml, the workflows and the Dockerfile"
-	@echo "make bench  what the journal costs, measured here (about five minutes; ARGS=--quick: about 20 s)"
+	@echo "make bench  all of these, one after the other, into bench/RESULTS.md (about an hour and a half; ARGS=--quick: ten minutes, kept nowhere)"
+	@echo "make bench-journal  what the journal costs (about five minutes; ARGS=--quick: about 20 s)"
 	@echo "make bench-by-hand  six migrations: psql alone, a script, rehearsed (about ten minutes and 5 GB; ARGS=--quick: two minutes)"
 	@echo "make bench-growth  start-up, and growth with tables, statements, migrations, memory (about ten minutes; ARGS=--quick: two)"
 	@echo "make bench-clones  how long until a clone can be used, by each local way (about 25 minutes and 60 GB; ARGS=--quick: two minutes)"
@@ -54,7 +57,10 @@ lint-actions: $(VENV)/lint-actions
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-bench: $(VENV)/dev
+bench:
+	@for bench in $(BENCHES); do $(MAKE) --no-print-directory $$bench ARGS="$(ARGS)" || exit; done
+
+bench-journal: $(VENV)/dev
 	@$(BIN)/python -m bench.journal $(ARGS)
 
 bench-by-hand: $(VENV)/dev
@@ -67,6 +73,7 @@ bench-growth: $(VENV)/dev
 
 bench-clones: $(VENV)/dev
 	@$(BIN)/python -m bench.clones $(ARGS)
+	@PYTHONPATH=. $(BIN)/python docs/make_clone_plot.py
 
 bench-observing: $(VENV)/dev
 	@$(BIN)/python -m bench.observing $(ARGS)

@@ -9,23 +9,23 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from psycopg import sql
 
+from bench.counting import measure_counting
+from bench.growing import ROOT, Bench, median, of_linear, repository, timed_ms, verdict
 from bench.machine import load, machine_facts
 from bench.measure import Section, Work, alternately, expect, number, stats, table
 from bench.observing import Size, _psql, _rehearse, _seed
-from bench.results import BENCH, publish, whole
+from bench.rendering import measure_rendering
+from bench.results import publish, whole
 from bot import diff
 from bot.clones.embedded import EmbeddedProvider, observer
 from bot.postgres.binaries import Needs, choose
@@ -34,51 +34,8 @@ from bot.postgres.embedded import MAKER, Server, embedded_server
 from tests.contract.fake_github import BOT, Access, FakeGitHub
 from tests.fix_action import BASE_FILES, Action
 
-_ROOT = BENCH.parent
 _BATCH = 200  # tables made in one transaction: more would need more locks than a server has room for
-PARTS = ("start-up", "catalogs", "statements", "migrations", "memory")
-
-
-@dataclass(slots=True)
-class Bench:
-    """What is measured, and what was: samples by name, their tables, and what is said of the goals."""
-
-    bin_option: str
-    rounds: int
-    quick: bool
-    folder: Path
-    sections: list[Section] = field(default_factory=list)
-    goals: list[str] = field(default_factory=list)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """For the program as a process; as in the image, modules are compiled once."""
-        own = {n: v for n, v in os.environ.items() if not n.startswith(("PYTHON", "GITHUB_", "INPUT_", "MIGRATION_", "PG"))}
-        return {**own, "PYTHONPATH": str(_ROOT), "PYTHONPYCACHEPREFIX": str(self.folder / "compiled")}
-
-    def run(self, *command: str, cwd: Path | None = None, **environment: str) -> None:
-        """A process of Python to its end."""
-        done = subprocess.run(
-            [sys.executable, *command],
-            env=self.environment | environment,
-            cwd=cwd or self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        expect(done.returncode == 0, f"exit status {done.returncode} of {command}: {done.stdout[-500:]}{done.stderr[-500:]}")
-
-    def peak_mb(self, *command: str, cwd: Path | None = None) -> float:
-        """The most memory that the program's process had."""
-        file = self.folder / "peak"
-        self.run("-m", "bench.peak", str(file), *command, cwd=cwd)
-        return int(file.read_text()) / 1024
-
-    def tell(self, section: Section, *goals: str) -> None:
-        """Prints a table at once, and keeps it."""
-        print(section.text(), *goals, sep="\n", flush=True)
-        self.sections.append(section)
-        self.goals.extend(goals)
+PARTS = ("start-up", "catalogs", "statements", "migrations", "counting", "rendering", "memory")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     facts = machine_facts(given.postgres_bin)
     print(table(("measured on", ""), list(facts.items())), end="\n\n")
     works: dict[str, Callable[[Bench], None]] = dict(
-        zip(PARTS, (_start_up, _catalogs, _statements, _migrations, _memory), strict=True)
+        zip(PARTS, (_start_up, _catalogs, _statements, _migrations, measure_counting, measure_rendering, _memory), strict=True)
     )
     with tempfile.TemporaryDirectory(prefix="mr-bench-") as name:
         bench = Bench(given.postgres_bin, 3 if given.quick else given.rounds, given.quick, Path(name))
@@ -117,29 +74,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def of_linear(medians: Mapping[int, float]) -> dict[int, str]:
-    """By size: by how much more the time grew than the size did, since the size before."""
-    sizes = sorted(medians)
-    grown = {now: (medians[now] / medians[was]) / (now / was) for was, now in itertools.pairwise(sizes)}
-    return {size: f"{grown[size]:.2f}" if size in grown else "–" for size in sizes}
-
-
-def verdict(value: float, most: float, unit: str) -> str:
-    """What is said of a goal."""
-    return f"{number(value)} {unit}. The goal: below {most:g} {unit}; {'met' if value < most else 'not met'}."
-
-
-def timed_ms(work: Work) -> float:
-    """Milliseconds of a work."""
-    began = time.perf_counter()
-    work()
-    return (time.perf_counter() - began) * 1000
-
-
-def _median(samples: Sequence[float]) -> float:
-    return stats(samples).median
-
-
 # ── Start-up ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -147,11 +81,11 @@ def _start_up(bench: Bench) -> None:
     sizes = (1, 100) if bench.quick else (1, 100, 1_000, 3_000)
     with FakeGitHub() as github:
         github.tokens["t"] = Access(BOT)
-        repository = _repository(bench.folder / "list", 1)
+        place = repository(bench.folder / "list", 1)
         works: dict[str, Work] = {
             "python -c pass": lambda: bench.run("-c", "pass"),
             "--help": lambda: bench.run("-m", "bot.cli", "--help"),
-            "list, 1 migration": lambda: bench.run("-m", "bot.cli", "list", "--base", "main", cwd=repository),
+            "list, 1 migration": lambda: bench.run("-m", "bot.cli", "list", "--base", "main", cwd=place),
         }
         for size in sizes:
             works[_no_migration(size)] = _action(bench, github, size)
@@ -163,8 +97,8 @@ def _start_up(bench: Bench) -> None:
     ]
     bench.tell(
         Section("start-up", "Start-up, a whole process", ("", "median ms", "min ms", "max ms", "n"), rows, "ms", samples),
-        f"**`--help`**: {verdict(_median(samples['--help']) / 1000, 0.15, 's')}",
-        f"**A pull request without migrations**: {verdict(_median(samples[_no_migration(sizes[0])]) / 1000, 1, 's')}",
+        f"**`--help`**: {verdict(median(samples['--help']) / 1000, 0.15, 's')}",
+        f"**A pull request without migrations**: {verdict(median(samples[_no_migration(sizes[0])]) / 1000, 1, 's')}",
     )
 
 
@@ -183,28 +117,7 @@ def _action(bench: Bench, github: FakeGitHub, files: int) -> Work:
     action.open_pull({f"src/f{n}.py": f"x = {n}\n" for n in range(files)})
     environment = action.environment(github.pull_request_event(repo, repo.pulls[7]))
     environment |= {"GITHUB_REPOSITORY": repo.full_name, "INPUT_SEED": ""}
-    return partial(bench.run, str(_ROOT / "entrypoint.py"), cwd=workspace, **environment)
-
-
-def _repository(folder: Path, migrations: int, text: Callable[[int], str] = lambda n: f"CREATE TABLE t{n} (a int);\n") -> Path:
-    """A repository whose branch has so many migrations more than `main`."""
-    place = folder / "db/migrations"
-    place.mkdir(parents=True)
-
-    def git(*arguments: str) -> None:
-        own = ["-c", "user.name=bench", "-c", "user.email=bench@example.org", "-c", "commit.gpgsign=false"]
-        subprocess.run(["git", *own, *arguments], cwd=folder, check=True, capture_output=True)
-
-    git("init", "-q", "-b", "main")
-    (place / "0001_begin.sql").write_text("CREATE TABLE orders (id bigint PRIMARY KEY, email text);\n")
-    git("add", ".")
-    git("commit", "-q", "-m", "begin")
-    git("checkout", "-q", "-b", "more")
-    for n in range(migrations):
-        (place / f"{n + 2:04}_more.sql").write_text(text(n))
-    git("add", ".")
-    git("commit", "-q", "-m", "more")
-    return folder
+    return partial(bench.run, str(ROOT / "entrypoint.py"), cwd=workspace, **environment)
 
 
 # ── Catalogs ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -226,7 +139,7 @@ def _catalogs(bench: Bench) -> None:
                 for what, work in zip(("snapshot", "diff"), timed, strict=True):
                     took_ms = timed_ms(work)
                     taken[f"{what}, {_shape(shape)}"] += [took_ms] if n >= 0 else []
-    of = {what: {shape: _median(taken[f"{what}, {_shape(shape)}"]) for shape in shapes} for what in ("snapshot", "diff")}
+    of = {what: {shape: median(taken[f"{what}, {_shape(shape)}"]) for shape in shapes} for what in ("snapshot", "diff")}
     grown = {what: _grown(of[what], tables, columns) for what in of}
     rows = [
         (_shape(s), number(of["snapshot"][s]), grown["snapshot"][s], number(of["diff"][s]), grown["diff"][s], str(bench.rounds))
@@ -339,12 +252,12 @@ def _statements(bench: Bench) -> None:
                 for work, taken in works if n % 2 else reversed(works):
                     with EmbeddedProvider(server, seed).clone() as clone:
                         taken[size].append(work(server, seed, clone.name, statements_text(size)))
-    linear = of_linear({size: _median(ours[size]) for size in sizes})
+    linear = of_linear({size: median(ours[size]) for size in sizes})
     rows = [
         (
             f"{size:,}",
-            *(number(_median(of[size])) for of in (psql, ours)),
-            number(_median(ours[size]) / size),
+            *(number(median(of[size])) for of in (psql, ours)),
+            number(median(ours[size]) / size),
             linear[size],
             str(len(ours[size])),
         )
@@ -385,7 +298,7 @@ def _migrations(bench: Bench) -> None:
     )
     works: dict[str, Work] = {}
     for size in sizes:
-        place = _repository(
+        place = repository(
             bench.folder / f"migrations{size}",
             size,
             lambda n: (
@@ -395,7 +308,7 @@ def _migrations(bench: Bench) -> None:
         works[f"rehearse, {size} migrations"] = partial(bench.run, *rehearse, cwd=place)
         works[f"list, {size} migrations"] = partial(bench.run, "-m", "bot.cli", "list", "--base", "main", cwd=place)
     samples = alternately(works, bench.rounds)
-    of = {what: {size: _median(samples[f"{what}, {size} migrations"]) for size in sizes} for what in ("rehearse", "list")}
+    of = {what: {size: median(samples[f"{what}, {size} migrations"]) for size in sizes} for what in ("rehearse", "list")}
     linear = of_linear(of["rehearse"])
     rows = [
         (

@@ -1,4 +1,7 @@
-"""What the journal costs: `python -m bench.journal`, or `make bench`. Tables on standard output, progress on standard error."""
+"""What the journal costs: `python -m bench.journal`, or `make bench-journal`.
+
+Tables on standard output, progress on standard error.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from pathlib import Path
 from bench.action import measure_action
 from bench.machine import load, machine_facts
 from bench.measure import Section, table
+from bench.results import publish, whole
 from bench.sidecar import Extent, measure_sidecar
 from bench.steps import measure_steps, schema_of_its_own
 from bot.cli import stop_in_order_on_sigterm
@@ -47,9 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     facts["load after"] = load()
     print(f"Load of the machine: {facts['load before']} before, {facts['load after']} after.")
     if options.json:
-        whole = {"facts": facts, "quick": options.quick, "sections": [section.plain() for section in sections]}
-        Path(options.json).write_text(json.dumps(whole, indent=1) + "\n")
+        Path(options.json).write_text(json.dumps(whole(facts, sections, quick=options.quick), indent=1) + "\n")
+    if not options.quick and not options.only and not options.journal_url:
+        publish("journal", "Journal", _HEAD, facts, sections, ())
     return 0
+
+
+_HEAD = "`make bench-journal`; [what is measured](README.md#what-the-journal-costs). Trust the ratios, not the seconds."
 
 
 def _parser() -> argparse.ArgumentParser:

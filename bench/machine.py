@@ -60,10 +60,17 @@ def file_system(folder: Path) -> str:
     except OSError:
         return "unknown"
     where = folder.resolve()
-    mounts = [(Path(fields[1]), fields[2]) for fields in map(str.split, lines)]
-    found = [(len(point.parts), n, kind) for n, (point, kind) in enumerate(mounts) if where.is_relative_to(point)]
-    kind = max(found)[2] if found else "unknown"
-    return f"{kind}: fsync costs nothing there, set TMPDIR to a folder on a disk" if kind in ("tmpfs", "ramfs") else kind
+    mounts = [(Path(fields[1]), fields[2], fields[0]) for fields in map(str.split, lines)]
+    found = [(len(point.parts), n, kind, device) for n, (point, kind, device) in enumerate(mounts) if where.is_relative_to(point)]
+    _depth, _n, kind, device = max(found, default=(0, 0, "unknown", ""))
+    if kind in ("tmpfs", "ramfs"):
+        return f"{kind}: fsync costs nothing there, set TMPDIR to a folder on a disk"
+    # Without one it keeps the inodes of removed files for minutes, and looks through them for each file that is made
+    # (fs/ext4/ialloc.c, recently_deleted): a clone of a thousand files takes up to ten times as long.
+    task = Path("/sys/fs/ext4", Path(device).name, "journal_task")
+    if kind == "ext4" and task.exists() and task.read_text().strip() == "<none>":
+        return f"{kind} without a journal: slow after many files were removed, set TMPDIR to a folder on another one"
+    return kind
 
 
 def shown_place(place: Place) -> str:

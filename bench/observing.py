@@ -18,8 +18,9 @@ from pathlib import Path
 
 from psycopg import sql
 
-from bench.machine import machine_facts
+from bench.machine import load, machine_facts
 from bench.measure import Section, expect, number, stats, table
+from bench.results import publish, whole
 from bot.clones import Clone
 from bot.clones.embedded import EmbeddedProvider
 from bot.model import Migration, Outcome
@@ -68,10 +69,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 continue
             sections.append(_section(what, server, sizes, 3 if options.quick else options.rounds))
             print(sections[-1].text(), flush=True)
+    facts["load after"] = load()
     if options.json:
-        whole = {"facts": facts, "quick": options.quick, "sections": [section.plain() for section in sections]}
-        Path(options.json).write_text(json.dumps(whole, indent=1) + "\n")
+        Path(options.json).write_text(json.dumps(whole(facts, sections, quick=options.quick), indent=1) + "\n")
+    if not options.quick and not options.only:
+        publish("observing", "Observing", _HEAD, facts, sections, ())
     return 0
+
+
+_HEAD = (
+    "`make bench-observing`; [what is measured](README.md#what-watching-a-migration-costs). Trust the ratios, not the seconds."
+)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -88,7 +96,7 @@ def _section(what: str, server: Server, sizes: Sequence[Size], rounds: int) -> S
     rows: list[tuple[str, ...]] = []
     samples: dict[str, Sequence[float]] = {}
     for size in sizes:
-        psql, ours = _measure(server, size, min(rounds, 3) if size.tables >= _MANY_TABLES else rounds)
+        psql, ours = _measure(server, size, min(rounds, 5) if size.tables >= _MANY_TABLES else rounds)
         plain, watched = stats(psql), stats(ours)
         beyond = watched.median - 1.3 * plain.median
         rows.append(

@@ -28,6 +28,7 @@ from bench.peer_tools import Place, Said, Tool, place, tools
 _HERE = Path(__file__).parent
 JSON, RESULTS, MAPPING = _HERE / "peers.json", _HERE / "RESULTS.md", LABELLED / "mapping.toml"
 # A file of each sort: what fails, is long, is quick, and changes rows.
+_LOOKED_AT = ("not-null-harm", "not-null-safe", "index-harm", "index-safe", "rewrite-harm", "rewrite-safe")
 TIMED = ("not-null-harm", "index-harm", "rewrite-safe", "update-all-safe")
 
 
@@ -44,7 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--only", action="append", metavar="CASE", help="judge these files only; may be repeated; nothing is written"
     )
+    parser.add_argument("--quick", action="store_true", help="eight files, timed once: a look; nothing is written")
     given = parser.parse_args(arguments)
+    if given.quick:
+        given.only, given.rounds = list(_LOOKED_AT), 1
     chosen = [case for case in cases() if not given.only or case.name in given.only]
     bench = json.loads(JSON.read_text()) if given.judge else _measured(chosen, given.rounds, given.answers)
     if not given.only:

@@ -21,8 +21,9 @@ _COLOURS = {"restore": "#b45309", "copies": "#1d4ed8", "XFS": "#15803d", "btrfs"
 
 def plot(bench: Mapping[str, Any]) -> str:
     """The picture of a bench's medians."""
-    sizes = [float(size) for size in bench["sizes"]]
-    lines = _lines(bench["sections"][0]["measured"], sizes)
+    measured = bench["sections"][0]["measured"]
+    sizes = sorted({float(name.rpartition(", ")[2].removesuffix(" GB")) for name in measured})
+    lines = _lines(measured, sizes)
     times = [seconds for points in lines.values() for _size, seconds in points]
     low, high = 10 ** math.floor(math.log10(min(times))), 10 ** math.ceil(math.log10(max(times)))
     parts = [*_axes(sizes, low, high)]

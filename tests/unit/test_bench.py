@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.growth import of_linear, statements_text, verdict
+from bench.growing import of_linear, verdict
+from bench.growth import statements_text
 from bench.measure import Section, alternately, differences, expect, number, percentile, stats, table, times
 from bench.results import with_section
 from bot.sql import split
