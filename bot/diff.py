@@ -286,7 +286,8 @@ def constraints_gone_with(before: Snapshot, after: Snapshot) -> list[tuple[Const
         if how != "dropped" or (c.table_name, c.kind, c.definition) in made:
             continue
         gone = _key_gone(c, before, after) if c.kind == "foreign key" else _function_gone(c, before, after)
-        if gone and set(c.columns) <= {column.quoted for column in after.columns.of(c.table_oid)}:
+        own = {column.number for column in before.columns.of(c.table_oid) if column.quoted in c.columns}
+        if gone and own <= {column.number for column in after.columns.of(c.table_oid)}:
             found.append((c, gone))
     return found
 

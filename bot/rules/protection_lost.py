@@ -15,7 +15,10 @@ _OTHER = "is another table now, without "
 def _check(rehearsal: Rehearsal, _policy: Policy) -> Iterator[Finding]:
     for lost in rehearsal.guards_lost:
         if lost.kind in _MESSAGES:
-            yield RULE.found(rehearsal, _message(lost), line=lost.line, instead=_instead(lost))
+            # DROP TRIGGER says what it does; to forget ENABLE is easy.
+            meant = lost.kind == "trigger" and not lost.disabled and not lost.replaced
+            severity = Severity.NOTICE if meant else Severity.WARNING
+            yield RULE.found(rehearsal, _message(lost), line=lost.line, severity=severity, instead=_instead(lost))
 
 
 # (on the table that had it, on another one that has its name now, what comes of it)
@@ -81,7 +84,8 @@ RULE = Rule(
     evidence=(
         "Row level security, policies and triggers that fired, in PostgreSQL's catalog before and after, of the table that has "
         "the name. Silent where a new policy of the same sort is for the same commands, where another trigger calls the same "
-        "function, where no policy held because row level security was off, and about triggers that belong to constraints."
+        "function, where no policy held because row level security was off, and about triggers that belong to constraints. A "
+        "notice for a trigger that was dropped by its name."
     ),
     check=_check,
 )

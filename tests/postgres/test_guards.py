@@ -255,6 +255,10 @@ KEYS: dict[str, tuple[str, set[tuple[str, str, str]]]] = {
     "with a table": ("DROP VIEW v; DROP TABLE t CASCADE", {("foreign key", "public.r.r_t_fkey", "public.t")}),
     "by name": ("ALTER TABLE r DROP CONSTRAINT r_t_fkey; ALTER TABLE t DROP CONSTRAINT t_pkey", set()),
     "with its own column": ("ALTER TABLE r DROP t", set()),
+    "with its own column, whose name another one has now": (
+        "ALTER TABLE r RENAME t TO z; ALTER TABLE r ADD t int; ALTER TABLE r DROP z; DROP VIEW v; DROP TABLE t CASCADE",
+        set(),
+    ),
     "with its own table": ("DROP TABLE r", set()),
     "by a name made up at run time": ("DO $$BEGIN EXECUTE 'ALTER TABLE r DROP CONSTRAINT r_' || 't_fkey'; END$$", set()),
     "and made anew": (

@@ -328,9 +328,9 @@ CASES: list[tuple[str, Rehearsal, list[tuple[str, str]]]] = [
             guards_lost=(UNGUARDED, replace(UNGUARDED, disabled=True), replace(UNGUARDED, replaced=True)),
         ),
         [
-            ("warning", "Trigger `Log` of `orders` is gone, and no other calls the same function"),
             ("warning", "Trigger `Log` of `orders` is disabled and stays so"),
             ("warning", "`orders` is another table now, without the old one's trigger `Log`"),
+            ("notice", "Trigger `Log` of `orders` is gone, and no other calls the same function"),
         ],
     ),
     ("protection-lost", rehearsal(guards_lost=(UNFILLED,)), []),
