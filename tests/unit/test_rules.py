@@ -54,6 +54,7 @@ OPEN = GuardLost("policy", T, "own", "AS PERMISSIVE FOR ALL TO PUBLIC USING (tru
 UNFILLED = GuardLost("default", T, '"At"', "DEFAULT now()", line=1)
 REVOKED = RightLost("table", T, "app", ("INSERT", "SELECT"), line=1)
 BEHIND = SequenceBehind(T, "id", "public.orders_id_seq", 2, 2000, line=1)
+UPDATED = TableChange(T, 20_000, 20_000, 0, 20_000, 0, None, None, False, 1)
 UNINDEXED = replace(INDEX, change="dropped", leading='"A"', rows=20_000, line=1)
 
 
@@ -89,6 +90,7 @@ def error(state: str, message: str = "no") -> SqlError:
 
 
 INSTANT = ran(0, 1)
+CHANGED = ran(0, 500, 20_000)
 SCAN = ran(0, 300, scans=(Scan(T, 20_000),))
 BACKFILL = (ran(0, 2), ran(2, 40, 20_000, line=2))
 UNDER_LOCK: dict[str, object] = {"locks": LARGE, "lock_spans": (held(EXCLUSIVE, 0, 40),)}
@@ -303,6 +305,27 @@ CASES: list[tuple[str, Rehearsal, list[tuple[str, str]]]] = [
         [("warning", "`orders.id` (integer) has come to 80 of 100")],
     ),
     ("key-near-end", rehearsal(keys=(KeyUse(T, "id", "integer", 9_999, 10_000),)), [("error", "99 % of its numbers are used")]),
+    # Rows that stay locked
+    (
+        "rows-locked",
+        rehearsal(CHANGED, tables=(UPDATED,), lock_spans=(held(ROW, 0, 1501),)),
+        [("warning", "20,000 rows of `orders` that were changed stay locked for 1.0 s after the statement")],
+    ),
+    ("rows-locked", rehearsal(CHANGED, tables=(UPDATED,), lock_spans=(held(ROW, 0, 1500),)), []),
+    (
+        "rows-locked",
+        rehearsal(CHANGED, tables=(replace(UPDATED, updated=5_000, deleted=15_000),), lock_spans=(held(ROW, 0, 9000),)),
+        [("warning", "20,000 rows of `orders`")],
+    ),
+    ("rows-locked", rehearsal(CHANGED, tables=(replace(UPDATED, updated=20_001),), lock_spans=(held(ROW, 0, 9000),)), []),
+    ("rows-locked", rehearsal(CHANGED, tables=(replace(UPDATED, updated=None),), lock_spans=(held(ROW, 0, 9000),)), []),
+    ("rows-locked", rehearsal(CHANGED, tables=(UPDATED,), lock_spans=(replace(held(ROW, 0, 9000), sampled=True),)), []),
+    ("rows-locked", rehearsal(CHANGED, tables=(UPDATED,), lock_spans=(held(ROW, 0, 9000, line=2),)), []),
+    (
+        "rows-locked",  # writes-blocked has said it of all rows
+        rehearsal(CHANGED, tables=(UPDATED,), lock_spans=(held(ROW, 0, 9000), held(SHARE, 0, 9000))),
+        [],
+    ),
     # What kept rows safe, filled columns or let others in
     (
         "protection-lost",
@@ -598,6 +621,9 @@ ON_SMALL = {
         ran(0, 1), ran(1, 900, 500, line=2), lock_spans=(held(EXCLUSIVE, 0, 900),), tables=SMALL
     ),
     "index-lost": rehearsal(indexes=(replace(UNINDEXED, rows=500),)),
+    "rows-locked": rehearsal(
+        ran(0, 1, 500), tables=(replace(UPDATED, rows_before=500, rows_after=500, updated=500),), lock_spans=(held(ROW, 0, 9000),)
+    ),
 }  # fmt: skip
 
 
