@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from bot.model import Dependent, SchemaChange, StatementResult
+from bot.postgres.catalog import Constraint
 from bot.words import last_part, parts_of
 
 _WORD = re.compile(r"\w+")
@@ -37,9 +38,14 @@ def old_name(change: SchemaChange) -> str | None:
     return {"dropped": change.name, "renamed": change.before}.get(change.change)
 
 
-def dependents(schema: Sequence[SchemaChange], still_named: Iterable[tuple[str, str]], said: Lines) -> tuple[Dependent, ...]:
-    """`still_named`: functions and the names gone that they say. What was dropped without any statement saying its name was
-    dropped by CASCADE.
+def dependents(
+    schema: Sequence[SchemaChange],
+    still_named: Iterable[tuple[str, str]],
+    constraints_gone: Iterable[tuple[Constraint, str]],
+    said: Lines,
+) -> tuple[Dependent, ...]:
+    """`still_named`: functions and the names gone that they say; `constraints_gone`: constraints, and what they referred to that
+    went. What was dropped without any statement saying its name was dropped by CASCADE.
     """
     gone = names_gone(schema)
     lines = {name: said.of(last_part(name)) for name in gone}
@@ -54,6 +60,11 @@ def dependents(schema: Sequence[SchemaChange], still_named: Iterable[tuple[str, 
             found.append(Dependent(change.kind, change.name, "dropped", cause, lines[cause]))
         if cause and _loses_its_default(change) and said.of(last_part(change.name)) is None:
             found.append(Dependent("default", change.name, "dropped", cause, lines[cause]))
+    found += [
+        Dependent(c.kind, f"{c.table_name}.{c.name}", "dropped", of, said.of(last_part(of.partition("(")[0])))
+        for c, of in constraints_gone
+        if said.of(c.name) is None
+    ]
     return tuple(found)
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 
 from bot.model import ColumnNulls, ConstraintChange, IndexChange, TableChange
-from bot.postgres.catalog import Column, Constraint, Snapshot, Table
+from bot.postgres.catalog import Column, Constraint, Index, Snapshot, Table
 from bot.postgres.counts import Counts
-from bot.schema_diff import schema_changes, schema_differences
+from bot.schema_diff import full_name, schema_changes, schema_differences
 
 __all__ = [
     "altered_columns",
     "column_nulls",
     "constraint_change",
     "constraint_changes",
+    "constraints_gone_with",
     "index_changes",
     "roots",
     "schema_changes",
@@ -232,6 +234,7 @@ def constraint_change(constraint: Constraint, change: str, violations: int | Non
 
 def index_changes(before: Snapshot, after: Snapshot) -> tuple[IndexChange, ...]:
     """Indexes of tables that were there and still are: added, dropped, or of another validity."""
+    by_table: dict[int, list[Index]] = {}
     stay = before.tables.keys() & after.tables.keys()
     changes = []
     for oid in sorted(before.indexes.keys() | after.indexes.keys()):
@@ -240,8 +243,69 @@ def index_changes(before: Snapshot, after: Snapshot) -> tuple[IndexChange, ...]:
         if index is None or index.table_oid not in stay or (was and now and was.valid == now.valid):
             continue
         change = "added" if was is None else "dropped" if now is None else "changed"
-        changes.append(IndexChange(after.tables[index.table_oid].name, index.name, change, index.definition, index.valid))
+        one = IndexChange(after.tables[index.table_oid].name, index.name, change, index.definition, index.valid)
+        if now is None and index.valid:
+            by_table = by_table or _indexes_by_table(after)
+            one = replace(one, leading=_begun_by_none(index, after, by_table.get(index.table_oid, ())))
+        changes.append(one)
     return tuple(changes)
+
+
+def _indexes_by_table(snapshot: Snapshot) -> dict[int, list[Index]]:
+    found: dict[int, list[Index]] = {}
+    for index in snapshot.indexes.values():
+        found.setdefault(index.table_oid, []).append(index)
+    return found
+
+
+def _begun_by_none(gone: Index, after: Snapshot, left: Iterable[Index]) -> str | None:
+    """What an index that is gone began with, if it is there and no other valid index serves those who look for it. A partition
+    has indexes of its table's, too: nothing is said of it.
+    """
+    columns = {str(c.number): c.quoted for c in after.columns.of(gone.table_oid)}
+    column = columns.get(gone.leading) if gone.leading.isdigit() else gone.leading
+    if column is None or after.tables[gone.table_oid].root != gone.table_oid or any(_serves(index, gone) for index in left):
+        return None
+    return column
+
+
+def _serves(index: Index, gone: Index) -> bool:
+    """Whether an index finds rows by what another one began with: a btree does what a hash or brin did."""
+    method = index.method == gone.method or (index.method == "btree" and gone.method in ("hash", "brin"))
+    return index.valid and method and index.leading == gone.leading and (gone.partial or not index.partial)
+
+
+def constraints_gone_with(before: Snapshot, after: Snapshot) -> list[tuple[Constraint, str]]:
+    """Foreign keys and checks that went because what they referred to is gone, with the name of that: a table, a constraint or
+    index of it, a function. Not those whose own columns are gone, nor where an equal one was made anew.
+    """
+    changes = constraint_changes(before, after)
+    made = {(c.table_name, c.kind, c.definition) for c, how in changes if how == "added"}
+    found = []
+    for c, how in changes:
+        if how != "dropped" or (c.table_name, c.kind, c.definition) in made:
+            continue
+        gone = _key_gone(c, before, after) if c.kind == "foreign key" else _function_gone(c, before, after)
+        own = {column.number for column in before.columns.of(c.table_oid) if column.quoted in c.columns}
+        if gone and own <= {column.number for column in after.columns.of(c.table_oid)}:
+            found.append((c, gone))
+    return found
+
+
+def _key_gone(constraint: Constraint, before: Snapshot, after: Snapshot) -> str | None:
+    """The table that a foreign key referred to, or the unique index that it relied on there."""
+    index = before.indexes.get(constraint.refers_to or 0)
+    if index is None or index.oid in after.indexes:
+        return None
+    return index.name if index.table_oid in after.tables else before.tables[index.table_oid].name
+
+
+def _function_gone(constraint: Constraint, before: Snapshot, after: Snapshot) -> str | None:
+    """A function that a check called."""
+    if constraint.kind != "check":
+        return None
+    gone = (full_name(before, o) for i, o in before.objects.items() if o.kind == "function" and i not in after.objects)
+    return next((name for name in gone if f"{name.partition('(')[0]}(" in constraint.definition), None)
 
 
 def untouched(before: Snapshot, after: Snapshot) -> int:

@@ -378,7 +378,10 @@ class TypeChange:
 
 @dataclass(frozen=True, slots=True)
 class IndexChange:
-    """An index on a table that was there before: added, dropped, or valid where it was not (and the other way round)."""
+    """An index on a table that was there before: added, dropped, or valid where it was not (and the other way round). Of one that
+    was dropped: `leading`, the column or expression that it began with, if that is still there and no other valid index of the
+    table begins with it; `rows`: in the table before the migration, as far as is known.
+    """
 
     table: str
     name: str
@@ -388,6 +391,8 @@ class IndexChange:
     bytes: int | None = None
     line: int | None = None
     path: str | None = None  # the file that `line` is in, where it is not the migration's own
+    leading: str | None = None
+    rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,13 +503,62 @@ class KeyUse:
 @dataclass(frozen=True, slots=True)
 class Dependent:
     """Something that was there before and does not work, or is not there, after a table or column was renamed or dropped.
-    `kind`: view, materialized view, function, policy, trigger; `problem`: "dropped" with it, or "names" what is gone.
+    `kind`: view, materialized view, function, policy, trigger, default, foreign key, check; `problem`: "dropped" with it, or
+    "names" what is gone. `of`: the table, column, function or constraint that went.
     """
 
     kind: str
     name: str
     problem: str
     of: str
+    line: int | None = None
+    path: str | None = None  # the file that `line` is in, where it is not the migration's own
+
+
+@dataclass(frozen=True, slots=True)
+class GuardLost:
+    """Something that a relation had before and has no more: the relation itself, or the one that has its name now (`replaced`).
+    `kind`: row security, forced row security, policy, restrictive policy, trigger, or default (of a column that takes no NULL);
+    `name`: of the policy, trigger or column, quoted as SQL; empty where the relation's own. `definition`: as it was. `disabled`:
+    it is there, and off.
+    """
+
+    kind: str
+    table: str
+    name: str
+    definition: str
+    disabled: bool = False
+    replaced: bool = False
+    line: int | None = None
+    path: str | None = None  # the file that `line` is in, where it is not the migration's own
+
+
+@dataclass(frozen=True, slots=True)
+class RightLost:
+    """What a role was granted on a relation or function before and may not do after, not by another way either: on the same
+    one, or on the one that has its name now (`replaced`). `kind`: what it is now.
+    """
+
+    kind: str
+    name: str
+    role: str
+    privileges: tuple[str, ...]
+    replaced: bool = False
+    line: int | None = None
+    path: str | None = None  # the file that `line` is in, where it is not the migration's own
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceBehind:
+    """A sequence that fills a column of which no value may be there twice, and gives numbers that are there already: `next` is
+    the one it gives next, `highest` the greatest in the column. It was not so before the migration.
+    """
+
+    table: str
+    column: str
+    sequence: str
+    next: int
+    highest: int
     line: int | None = None
     path: str | None = None  # the file that `line` is in, where it is not the migration's own
 
@@ -536,6 +590,9 @@ class Rehearsal:
     schema: tuple[SchemaChange, ...] = ()
     dependents: tuple[Dependent, ...] = ()
     keys: tuple[KeyUse, ...] = ()
+    guards_lost: tuple[GuardLost, ...] = ()
+    rights_lost: tuple[RightLost, ...] = ()
+    sequences_behind: tuple[SequenceBehind, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     down: Down | None = None  # None: there is no way back, or it was not come to
     second_run: SecondRun | None = None  # None: the file runs in one transaction, or was not run twice

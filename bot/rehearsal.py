@@ -14,21 +14,34 @@ from bot.applying import Applied, Limits
 from bot.clones.lookout import Lookout
 from bot.dependents import Lines, dependents, lines_of_tables, names_gone
 from bot.errors import CloneError
+from bot.guards import guards_lost, rights_lost, rights_taken
 from bot.model import (
     ColumnNulls,
     ConstraintChange,
     Dependent,
+    GuardLost,
     IndexChange,
     KeyUse,
     LockSpan,
     Migration,
     Outcome,
     Rehearsal,
+    RightLost,
     SchemaChange,
+    SequenceBehind,
     TableChange,
 )
 from bot.performing import perform
-from bot.postgres.afterwards import functions_naming, indexed, keys, usage
+from bot.postgres.afterwards import (
+    Written,
+    functions_naming,
+    indexed,
+    keys,
+    next_numbers,
+    not_had,
+    sequences_behind,
+    usage,
+)
 from bot.postgres.catalog import Constraint, Snapshot, read_constraints, take_snapshot
 from bot.postgres.counts import Counts, Ledger, count_table, next_xid
 from bot.postgres.locks import strongest
@@ -57,7 +70,7 @@ def rehearse(
     """
     with progress.step(f"rehearse {migration.path}"), ExitStack() as stack:
         watcher = lookout.one()
-        since_xid, used = next_xid(watcher), usage(watcher)
+        since_xid, used, numbers = next_xid(watcher), usage(watcher), next_numbers(watcher)
         if _ENDS_SESSIONS.search(migration.text):  # as its role might: sessions of its own, and not a superuser's
             lookout.close()
             watcher = stack.enter_context(lookout.read())
@@ -71,7 +84,7 @@ def rehearse(
         touched = diff.touched(before, after)
         if HIDES_ITS_TRACES.search(done.sent or migration.text):
             touched = before.tables.keys() | after.tables.keys()
-        facts = _facts(lookout, _Change(before, after, touched, since_xid), ledger, limits, done)
+        facts = _facts(lookout, _Change(before, after, touched, since_xid, numbers), ledger, limits, done)
     run = done.run
     rehearsal = Rehearsal(
         path=migration.path,
@@ -95,6 +108,9 @@ def rehearse(
         schema=facts.schema,
         dependents=facts.dependents,
         keys=facts.keys,
+        guards_lost=facts.guards_lost,
+        rights_lost=facts.rights_lost,
+        sequences_behind=facts.sequences_behind,
         untouched_tables=diff.untouched(before, after),
         files=migration.files,
     )
@@ -148,12 +164,15 @@ _ENDS_SESSIONS = re.compile(r"pg_(terminate|cancel)_backend", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """The clone before and after a migration, the tables it touched, and the first transaction id that was its own."""
+    """The clone before and after a migration, the tables it touched, the first transaction id that was its own, and the number
+    that each sequence gave next before it.
+    """
 
     before: Snapshot
     after: Snapshot
     touched: Set[int]
     since_xid: int
+    numbers: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +187,9 @@ class _Facts:
     schema: tuple[SchemaChange, ...] = ()
     dependents: tuple[Dependent, ...] = ()
     keys: tuple[KeyUse, ...] = ()
+    guards_lost: tuple[GuardLost, ...] = ()
+    rights_lost: tuple[RightLost, ...] = ()
+    sequences_behind: tuple[SequenceBehind, ...] = ()
 
 
 def _facts(lookout: Lookout, change: _Change, ledger: Ledger, limits: Limits, done: Applied) -> _Facts:
@@ -183,22 +205,37 @@ def _facts(lookout: Lookout, change: _Change, ledger: Ledger, limits: Limits, do
     with lookout.read() as reader:
         now = _counted(reader, after, change.touched, limits, change.since_xid)
         now |= _counted(reader, after, changed - change.touched, limits)  # no row of theirs was written
+        tables = diff.table_changes(before, after, change.touched, (was, now), lines_of_tables(run.results))
         used = keys(observer, reader, worked_on & after.tables.keys(), patience=patience)
+        numbered = Written(change.numbers, before, change.since_xid, _only_inserted(after, tables))
+        behind = sequences_behind(observer, reader, worked_on & after.tables.keys(), numbered, patience=patience)
         constraints = _constraints(lookout, change, patience, said)
     ledger.after(now)
     schema, built = diff.schema_changes(before, after), {work.name: r.line for r in run.results for work in r.indexes}
+    gone = dependents(schema, functions_naming(observer, names_gone(schema)), diff.constraints_gone_with(before, after), said)
+    taken = rights_taken(before, after)
     return _Facts(
         rows_before,
-        tables=diff.table_changes(before, after, change.touched, (was, now), lines_of_tables(run.results)),
+        tables=tables,
         columns=diff.column_nulls(before, after, (was, now)),
         constraints=constraints,
         indexes=tuple(
-            replace(i, line=built.get(i.name) or said.of(last_part(i.name))) for i in diff.index_changes(before, after)
+            replace(i, line=built.get(i.name) or said.of(last_part(i.name)), rows=rows_before.get(i.table) if i.leading else None)
+            for i in diff.index_changes(before, after)
         ),
         schema=schema,
-        dependents=dependents(schema, functions_naming(observer, names_gone(schema)), said),
+        dependents=gone,
         keys=used,
+        guards_lost=guards_lost(before, after, said, {d.name for d in gone if d.problem == "dropped"}),
+        rights_lost=rights_lost([taken[n] for n in not_had(observer, [(t.now, t.role, t.privilege) for t in taken])], said),
+        sequences_behind=tuple(replace(b, line=said.of(last_part(b.sequence)) or said.of(last_part(b.table))) for b in behind),
     )
+
+
+def _only_inserted(after: Snapshot, tables: Iterable[TableChange]) -> set[int]:
+    """Tables whose rows, as far as they were there before, are as they were: by OID."""
+    names = {t.name for t in tables if t.rows_before is None or ((t.updated, t.deleted) == (0, 0) and not t.rewritten)}
+    return {oid for oid, table in after.tables.items() if table.name in names}
 
 
 def _counted(

@@ -1,17 +1,21 @@
 """What is asked of a clone after a migration, besides its catalog and counts: what it cost, how far integer keys have come, which
-foreign keys lack an index, which functions still name what is gone.
+foreign keys lack an index, which functions still name what is gone, which sequences give numbers that are there, what roles may
+not do any more.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from bot.model import KeyUse
+from bot.model import KeyUse, SequenceBehind
+from bot.postgres.catalog import Object, Snapshot
+from bot.postgres.counts import YOUNGER
 from bot.postgres.reading import Patience, reading
 
 _USAGE = """
@@ -62,6 +66,59 @@ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND l.lanname NO
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d
                   WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')
 """
+# The number that each sequence gives next, as far as can be seen without reading each: one that has not given any begins anew.
+_NEXT = """
+SELECT q.seqrelid::bigint,
+       (coalesce(CASE WHEN pg_catalog.has_sequence_privilege(q.seqrelid, 'SELECT, USAGE')
+                      THEN pg_catalog.pg_sequence_last_value(q.seqrelid)::numeric + q.seqincrement END, q.seqstart))::text
+FROM pg_catalog.pg_sequence AS q
+JOIN pg_catalog.pg_class AS c ON c.oid = q.seqrelid
+WHERE c.relpersistence <> 't' AND q.seqincrement > 0 AND NOT q.seqcycle
+"""
+# Columns of which no value may be there twice and which a sequence fills: as an identity, or in the default.
+_FILLED = """
+SELECT DISTINCT c.oid::bigint, a.attnum::int, pg_catalog.format('%%I.%%I', n.nspname, c.relname), c.relkind::text,
+       a.attname::text, q.seqrelid::bigint, pg_catalog.format('%%I.%%I', sn.nspname, s.relname), q.seqincrement
+FROM pg_catalog.pg_sequence AS q
+JOIN pg_catalog.pg_class AS s ON s.oid = q.seqrelid
+JOIN pg_catalog.pg_namespace AS sn ON sn.oid = s.relnamespace
+JOIN (SELECT d.objid AS sequence, d.refobjid AS relation, d.refobjsubid AS number
+      FROM pg_catalog.pg_depend AS d
+      WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype = 'i' AND d.refobjsubid > 0
+        AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+      UNION ALL
+      SELECT d.refobjid, f.adrelid, f.adnum
+      FROM pg_catalog.pg_depend AS d
+      JOIN pg_catalog.pg_attrdef AS f ON f.oid = d.objid
+      WHERE d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass
+        AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid = 0) AS fills
+  ON fills.sequence = q.seqrelid
+JOIN pg_catalog.pg_class AS c ON c.oid = fills.relation
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_attribute AS a ON a.attrelid = fills.relation AND a.attnum = fills.number
+JOIN pg_catalog.pg_index AS i ON i.indrelid = c.oid AND i.indkey[0] = a.attnum
+WHERE (c.oid = ANY (%(oids)s) OR q.seqrelid = ANY (%(sequences)s))
+  AND i.indisunique AND i.indisvalid AND i.indnkeyatts = 1 AND i.indpred IS NULL
+  AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND s.relpersistence <> 't'
+  AND a.atttypid IN ('pg_catalog.int2'::pg_catalog.regtype, 'pg_catalog.int4'::pg_catalog.regtype,
+                     'pg_catalog.int8'::pg_catalog.regtype)
+  AND q.seqincrement > 0 AND NOT q.seqcycle
+"""
+# Which of these privileges a role that is still there does not have now: granted, by membership, as the owner or as a superuser.
+_NOT_HAD = """
+SELECT asked.place::int - 1
+FROM ROWS FROM (pg_catalog.unnest(%(oids)s::oid[]), pg_catalog.unnest(%(kinds)s::text[]),
+                pg_catalog.unnest(%(roles)s::text[]), pg_catalog.unnest(%(privileges)s::text[])) WITH ORDINALITY
+  AS asked (oid, kind, role, privilege, place)
+LEFT JOIN pg_catalog.pg_roles AS r ON pg_catalog.quote_ident(r.rolname) = asked.role
+WHERE (r.oid IS NOT NULL OR asked.role = 'PUBLIC')
+  AND NOT CASE asked.kind
+    WHEN 'routine' THEN pg_catalog.has_function_privilege(coalesce(r.rolname, 'public'), asked.oid, asked.privilege)
+    WHEN 'sequence' THEN pg_catalog.has_sequence_privilege(coalesce(r.rolname, 'public'), asked.oid, asked.privilege)
+    ELSE pg_catalog.has_table_privilege(coalesce(r.rolname, 'public'), asked.oid, asked.privilege)
+         OR (asked.privilege IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES')
+             AND pg_catalog.has_any_column_privilege(coalesce(r.rolname, 'public'), asked.oid, asked.privilege)) END
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +160,75 @@ def keys(
         if highest is not None and highest > 0:
             found.append(KeyUse(table, column, type_name, highest, limit))
     return tuple(sorted(found, key=lambda key: (key.table, key.column)))
+
+
+def next_numbers(observer: psycopg.Connection) -> Mapping[int, int]:
+    """The number that each sequence gives next, by OID; not those that count down or go round."""
+    return {oid: int(number) for oid, number in observer.execute(_NEXT).fetchall()}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a migration did to sequences and rows: the numbers they gave next `before` it, the `snapshot` before it, the first
+    transaction id that was its own, and the tables (by OID) into which it inserted rows and did nothing else to those that
+    were there.
+    """
+
+    before: Mapping[int, int]
+    snapshot: Snapshot
+    since_xid: int
+    only_inserted: Set[int]
+
+
+def sequences_behind(
+    observer: psycopg.Connection, reader: psycopg.Connection, oids: Iterable[int], written: Written, *, patience: Patience
+) -> tuple[SequenceBehind, ...]:
+    """Sequences, of those tables or of others, that give numbers which are there, and did not before the migration. Where it
+    can't be told whether they did, nothing is said.
+    """
+    moved = [oid for oid, number in next_numbers(observer).items() if written.before.get(oid) != number]
+    found = []
+    for row in observer.execute(_FILLED, {"oids": list(oids), "sequences": moved}).fetchall():
+        oid, column_number, table, kind, column, sequence_oid, sequence, increment = row
+        source = sql.SQL("FROM {}").format(sql.SQL(table if kind == "p" else f"ONLY {table}"))
+        with reading(reader, patience):
+            last, called = _one(reader, sql.SQL("SELECT last_value, is_called FROM ") + sql.SQL(sequence))
+            (highest,) = _one(reader, sql.SQL("SELECT pg_catalog.max({}) ").format(sql.Identifier(column)) + source)
+            gives = last + increment if called else last
+            if highest is None or gives > highest:
+                continue
+            was, stood = written.snapshot.columns.get((oid, column_number)), written.before.get(sequence_oid)
+            if was and was.default and stood is not None and stood <= highest:
+                older = (
+                    sql.SQL("SELECT EXISTS (SELECT ")
+                    + source
+                    + sql.SQL(" WHERE {} >= {} AND NOT (").format(sql.Identifier(column), sql.Literal(stood))
+                )
+                (before,) = _one(reader, older + sql.SQL(YOUNGER.format(written.since_xid)) + sql.SQL("))"))
+                if before or oid not in written.only_inserted:
+                    continue
+        found.append(SequenceBehind(table, column, sequence, gives, highest))
+    return tuple(sorted(found, key=lambda one: (one.table, one.column)))
+
+
+def _one(reader: psycopg.Connection, question: sql.Composed) -> tuple[Any, ...]:
+    row = reader.execute(question).fetchone()
+    assert row is not None  # noqa: S101  an aggregate, or a sequence, which has one row
+    return row
+
+
+def not_had(observer: psycopg.Connection, asked: Sequence[tuple[Object, str, str]]) -> list[int]:
+    """Which (by place) of these a role may not do: relation or routine, role as SQL says it, privilege."""
+    if not asked:
+        return []
+    kinds = ["routine" if thing.id.startswith("1255:") else thing.kind for thing, _role, _privilege in asked]
+    given = {
+        "oids": [int(thing.id.partition(":")[2]) for thing, _role, _privilege in asked],
+        "kinds": kinds,
+        "roles": [role for _thing, role, _privilege in asked],
+        "privileges": [privilege for _thing, _role, privilege in asked],
+    }
+    return sorted(place for (place,) in observer.execute(_NOT_HAD, given).fetchall())
 
 
 def functions_naming(observer: psycopg.Connection, names: Mapping[str, tuple[str, ...]]) -> list[tuple[str, str]]:

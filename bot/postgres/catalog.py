@@ -31,7 +31,7 @@ from bot.words import last_part, parts_of
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table; `root` is the OID of the partitioned table it belongs to, or its own. `rows` is what the catalog believes: exact
-    directly after a VACUUM, -1 where nobody counted yet.
+    directly after a VACUUM, -1 where nobody counted yet. `row_security`: whether policies hold; `forced`: for its owner too.
     """
 
     oid: int
@@ -44,12 +44,15 @@ class Table:
     updated: int
     deleted: int
     rows: float = -1
+    row_security: bool = False
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column; `number` stays when it is renamed, `quoted` is its name as SQL, `definition` its type, collation, default.
-    `not_null` is true where no row can hold NULL; `constraint` says how the NOT NULL was declared, `options` the rest.
+    `not_null` is true where no row can hold NULL; `constraint` says how the NOT NULL was declared, `options` the rest. `default`:
+    what fills it where an INSERT does not, as SQL says it: a default, an identity, an expression.
     """
 
     table_oid: int
@@ -62,6 +65,7 @@ class Column:
     options: str = ""
     type: str = ""
     type_oid: int = 0
+    default: str = ""
 
     @property
     def whole(self) -> str:
@@ -71,7 +75,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index with its whole definition; another `filenode` means that it was built anew. A partitioned one has none."""
+    """An index with its whole definition; another `filenode` means that it was built anew. A partitioned one has none. `leading`:
+    the number of the column that it begins with, or an expression; `partial`: it holds some of the rows.
+    """
 
     oid: int
     table_oid: int
@@ -80,6 +86,9 @@ class Index:
     definition: str
     valid: bool
     filenode: int | None = None
+    method: str = ""
+    leading: str = ""
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +98,8 @@ class Constraint:
     (of a NOT NULL) and `name` are not. `index_definition` makes an ordinary index like an exclusion constraint's;
     `bare_index`: a unique index that no constraint stands for. `oid` is the number
     of the column where it is a NOT NULL, which has no other identity before PostgreSQL 18. In a snapshot `source` is empty, and
-    so is all that comes after it: that is read when rows are to be counted.
+    so is all that comes after it: that is read when rows are to be counted. `refers_to`: the unique index, by OID, that a foreign
+    key relies on; in a snapshot only.
     """
 
     oid: int
@@ -113,6 +123,7 @@ class Constraint:
     nulls_not_distinct: bool = False
     index_definition: str | None = None
     countable: bool = False
+    refers_to: int | None = None
 
     @property
     def key(self) -> tuple[int, str, str]:
@@ -203,6 +214,7 @@ class _Packed(NamedTuple):
             self.options or "",
             self.type,
             self.type_oid,
+            self.default or "",
         )
 
 
@@ -238,6 +250,9 @@ class _IndexRow(NamedTuple):
     more: str | None
     options: str | None
     unique_columns: list[str] | None
+    method: str
+    leading: str
+    partial: bool
 
 
 _KINDS = {"c": "check", "f": "foreign key", "p": "primary key", "u": "unique", "x": "exclusion"}
@@ -288,7 +303,10 @@ class Constraints(Mapping[tuple[int, str, str], Constraint]):
             if isinstance(row, _Declared):
                 columns = [quoted[int(n)] for n in (row.numbers or "").split() if int(n) in quoted]
                 oid, kind, name = row.index_oid if row.type in "pux" else row.oid, _KINDS[row.type], last_part(row.name)
-                yield Constraint(oid, *place, None, name, kind, row.validated, row.definition, columns, bare_index=False)
+                refers_to = row.index_oid if row.type == "f" else None
+                yield Constraint(
+                    oid, *place, None, name, kind, row.validated, row.definition, columns, bare_index=False, refers_to=refers_to
+                )
             else:
                 name, columns = last_part(row.own_name), row.unique_columns or []
                 yield Constraint(row.oid, *place, None, name, "unique", row.valid, row.definition, columns, bare_index=True)
@@ -422,7 +440,7 @@ def _made_of(told: _Told, declared: Sequence[_Declared], indexes: Sequence[_Inde
     return Snapshot(
         tables,
         columns,
-        {i.oid: Index(*i[:7]) for i in indexes if i.parent is None},
+        {i.oid: Index(*i[:7], i.method, i.leading, i.partial) for i in indexes if i.parent is None},
         Constraints(tables, columns, declared, indexes),
         _own(objects, {row[0] for row in told["members"]}),
         disk_bytes=told["size"][0][0],

@@ -12,7 +12,7 @@ from bot.postgres.catalog import Column, Snapshot, Table
 from bot.postgres.reading import Patience, reading
 
 # Transaction ids go round; the distance between two is told by 32-bit arithmetic (src/backend/access/transam/transam.c).
-_YOUNGER = "((xmin::text::bigint - {0} + 4294967296) % 4294967296) < 2147483648 AND xmin::text::bigint > 2"
+YOUNGER = "((xmin::text::bigint - {0} + 4294967296) % 4294967296) < 2147483648 AND xmin::text::bigint > 2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def count_table(
         return Counts(0, 0, {}, 0)
     nullable = [c for c in columns if not c.not_null]
     source = table.name if table.kind == "p" else f"ONLY {table.name}"
-    written = f"pg_catalog.count(*) FILTER (WHERE {_YOUNGER.format(since_xid)})" if since_xid else "NULL"
+    written = f"pg_catalog.count(*) FILTER (WHERE {YOUNGER.format(since_xid)})" if since_xid else "NULL"
     counted = ", ".join(["pg_catalog.count(*)", written, *(f"pg_catalog.count({c.quoted})" for c in nullable)])
     with reading(reader, patience):
         size = reader.execute(

@@ -39,6 +39,7 @@ def _rows(rehearsal: Rehearsal) -> Mapping[str, int]:
         for scan in statement.scans:
             rows[scan.relation] = max(scan.rows, rows.get(scan.relation, 0))
     rows |= {lock.relation: lock.rows for lock in rehearsal.locks if lock.rows is not None}
+    rows |= {index.table: index.rows for index in rehearsal.indexes if index.rows is not None}
     for change in rehearsal.tables:  # one that was dropped and made anew has two
         if change.rows_before is not None or change.name not in rows:
             rows[change.name] = change.rows_before or 0

@@ -27,9 +27,9 @@ RULE = Rule(
     severity=Severity.WARNING,
     title="Something that depends on it is broken or gone",
     why=(
-        "DROP … CASCADE takes views, policies and triggers along and says so in a notice that nobody reads: a policy that is "
-        "gone may let everybody see every row. The body of a function is text: PostgreSQL does not follow a rename or a drop "
-        "into it, and it fails on its next call."
+        "DROP … CASCADE takes views, policies, triggers and foreign keys along and says so in a notice that nobody reads: a "
+        "policy that is gone may let everybody see every row. The body of a function is text: PostgreSQL does not follow a "
+        "rename or a drop into it, and it fails on its next call."
     ),
     instead="Leave CASCADE out, and drop or change what depends on it by name. Replace the function in the same migration.",
     evidence=(

@@ -13,7 +13,7 @@ ROOMS = (
     "team", "stepping_down", "words", "model", "sources", "plain", "program", "errors", "sql", "psql_files", "extensions",
     "layouts", "groups", "discovery", "history", "git", "progress", "command_plan", "held", "copying", "room", "postgres",
     "sealing", "journal", "schema_diff", "diff", "clones", "dumps", "seeds", "kept_seeds", "event", "applying", "commanding",
-    "performing", "dependents", "rehearsal", "standing", "shadow", "way_back", "retyped", "expectations", "further",
+    "performing", "dependents", "guards", "rehearsal", "standing", "shadow", "way_back", "retyped", "expectations", "further",
     "production", "rules", "verdict", "configuration", "settings", "question", "elsewhere", "run", "timeline", "escaping",
     "markup", "report", "own_template", "exports", "check_run", "github_client", "delivery", "action", "sidecar", "cli",
 )  # fmt: skip

@@ -1,5 +1,6 @@
 -- Every index, one row each. `parent`: the index of the partitioned table that one of a partition belongs to; `of_constraint`:
--- the constraint that stands for it; `more`: what its definition does not say. pg_get_indexdef loads the whole table into the
+-- the constraint that stands for it; `more`: what its definition does not say; `leading`: the column, by number, or expression that
+-- it begins with. pg_get_indexdef loads the whole table into the
 -- session's cache first: so a plain one's definition is put together here, and a primary key's of its constraint's by who reads this.
 SELECT i.indexrelid::bigint AS oid,
        i.indrelid::bigint AS table_oid,
@@ -32,7 +33,10 @@ SELECT i.indexrelid::bigint AS oid,
        pg_catalog.array_to_string(c.reloptions, ', ') AS options,
        CASE WHEN i.indisunique AND k.conindid IS NULL
             THEN ARRAY(SELECT pg_catalog.pg_get_indexdef(i.indexrelid, position, true)
-                       FROM pg_catalog.generate_series(1, i.indnkeyatts::int) AS position) END AS unique_columns
+                       FROM pg_catalog.generate_series(1, i.indnkeyatts::int) AS position) END AS unique_columns,
+       m.amname::text AS method,
+       CASE WHEN i.indkey[0] <> 0 THEN i.indkey[0]::text ELSE pg_catalog.pg_get_indexdef(i.indexrelid, 1, true) END AS leading,
+       i.indpred IS NOT NULL AS partial
 FROM pg_catalog.pg_index AS i
 JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace

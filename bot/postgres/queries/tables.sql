@@ -9,7 +9,9 @@ SELECT c.oid::bigint AS oid,
        pg_catalog.pg_stat_get_tuples_inserted(c.oid) AS inserted,
        pg_catalog.pg_stat_get_tuples_updated(c.oid) AS updated,
        pg_catalog.pg_stat_get_tuples_deleted(c.oid) AS deleted,
-       c.reltuples::float8 AS rows
+       c.reltuples::float8 AS rows,
+       c.relrowsecurity AS row_security,
+       c.relforcerowsecurity AS forced
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'm')

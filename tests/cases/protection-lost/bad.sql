@@ -1,0 +1,2 @@
+ALTER TABLE coupons DISABLE TRIGGER coupons_logged;
+UPDATE coupons SET note = 'trade fair';

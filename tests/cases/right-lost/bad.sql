@@ -1,0 +1,2 @@
+DROP VIEW price_list;
+CREATE VIEW price_list AS SELECT id, amount, amount / 100.0 AS euros FROM prices;
