@@ -6,7 +6,8 @@ not do any more.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,28 +188,30 @@ def sequences_behind(
     can't be told whether they did, nothing is said.
     """
     moved = [oid for oid, number in next_numbers(observer).items() if written.before.get(oid) != number]
-    found = []
+    found = list[SequenceBehind]()
     for row in observer.execute(_FILLED, {"oids": list(oids), "sequences": moved}).fetchall():
-        oid, column_number, table, kind, column, sequence_oid, sequence, increment = row
-        source = sql.SQL("FROM {}").format(sql.SQL(table if kind == "p" else f"ONLY {table}"))
-        with reading(reader, patience):
-            last, called = _one(reader, sql.SQL("SELECT last_value, is_called FROM ") + sql.SQL(sequence))
-            (highest,) = _one(reader, sql.SQL("SELECT pg_catalog.max({}) ").format(sql.Identifier(column)) + source)
-            gives = last + increment if called else last
-            if highest is None or gives > highest:
-                continue
-            was, stood = written.snapshot.columns.get((oid, column_number)), written.before.get(sequence_oid)
-            if was and was.default and stood is not None and stood <= highest:
-                older = (
-                    sql.SQL("SELECT EXISTS (SELECT ")
-                    + source
-                    + sql.SQL(" WHERE {} >= {} AND NOT (").format(sql.Identifier(column), sql.Literal(stood))
-                )
-                (before,) = _one(reader, older + sql.SQL(YOUNGER.format(written.since_xid)) + sql.SQL("))"))
-                if before or oid not in written.only_inserted:
-                    continue
-        found.append(SequenceBehind(table, column, sequence, gives, highest))
+        with suppress(psycopg.errors.InsufficientPrivilege), reading(reader, patience):  # a role may use what it may not read
+            found += _behind(reader, row, written)
     return tuple(sorted(found, key=lambda one: (one.table, one.column)))
+
+
+def _behind(reader: psycopg.Connection, row: tuple[Any, ...], written: Written) -> Iterator[SequenceBehind]:
+    """One sequence and the column that it fills, a row of `_FILLED`; nothing if it is ahead, or was as far behind before."""
+    oid, column_number, table, kind, column, sequence_oid, sequence, increment = row
+    last, called = _one(reader, sql.SQL("SELECT last_value, is_called FROM ") + sql.SQL(sequence))
+    source = sql.SQL("FROM {}").format(sql.SQL(table if kind == "p" else f"ONLY {table}"))
+    (highest,) = _one(reader, sql.SQL("SELECT pg_catalog.max({}) ").format(sql.Identifier(column)) + source)
+    gives = last + increment if called else last
+    if highest is None or gives > highest:
+        return
+    was, stood = written.snapshot.columns.get((oid, column_number)), written.before.get(sequence_oid)
+    if was and was.default and stood is not None and stood <= highest:
+        older = sql.SQL(" WHERE {} >= {} AND NOT (").format(sql.Identifier(column), sql.Literal(stood))
+        young = sql.SQL(YOUNGER.format(written.since_xid))
+        (before,) = _one(reader, sql.SQL("SELECT EXISTS (SELECT ") + source + older + young + sql.SQL("))"))
+        if before or oid not in written.only_inserted:
+            return
+    yield SequenceBehind(table, column, sequence, gives, highest)
 
 
 def _one(reader: psycopg.Connection, question: sql.Composed) -> tuple[Any, ...]:
