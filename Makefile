@@ -39,7 +39,7 @@ demo: $(VENV)/demo
 	@$(BIN)/python examples/shop/demo.py
 
 test: $(VENV)/dev
-	$(BIN)/python -m pytest -n 2 --ignore tests/container $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/container $(ARGS)
 
 test-container: $(VENV)/dev
 	.ci/test-container $(BIN)/python -m pytest -n 2 tests/container $(ARGS)

@@ -16,6 +16,7 @@ import pytest
 
 from bot.action import github_of, run_action
 from bot.settings import action_settings
+from tests.contract.crash_action import AtOnce
 from tests.contract.fake_github import CheckRun, FakeGitHub, Pull, Repo
 from tests.fix_postgres import POSTGRES_BIN
 
@@ -120,6 +121,7 @@ BASE_FILES = {"README.md": "shop", "app.py": "pass"}
 @pytest.fixture
 def action(github: FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Action:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("github.Github", AtOnce)
     repo = github.add_repo("octo/shop")
     base = repo.commit(BASE_FILES)
     repo.set_branch("main", base)

@@ -26,11 +26,20 @@ from bot.progress import Progress
 from bot.run import rehearse_all
 from bot.seeds import close
 from bot.settings import Settings
+from tests.contract.crash_action import SHARED_BUFFERS_MB
 
 POSTGRES_BIN = os.environ.get("MIGRATION_REHEARSAL_POSTGRES_BIN")
 
 
 _BOSS = "boss"  # a superuser, for migrations that need one
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_shared_buffers() -> Iterator[None]:
+    """Of all servers that the tests start in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bot.postgres.embedded._shared_buffers_mb", lambda: SHARED_BUFFERS_MB)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -305,13 +305,19 @@ def test_no_row_value_is_in_the_journal(action: Action, journal_url: str) -> Non
 # ── Crashes ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The place for temporary files of our processes alone. Its name is short: see make_folder()."""
+    with tempfile.TemporaryDirectory(prefix="mr-scratch-") as name:
+        Path(name).chmod(0o1777)  # as /tmp: the server's account removes its folders there
+        monkeypatch.setenv("TMPDIR", name)
+        yield Path(name)
+
+
 @pytest.mark.parametrize(("step", "point"), POINTS, ids=lambda value: value.replace(" ", "-").replace("/", "-"))
 def test_killed_anywhere_it_resumes_and_does_everything_once(
-    action: Action, journal_url: str, step: str, point: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    action: Action, journal_url: str, step: str, point: str, scratch: Path
 ) -> None:
-    scratch = tmp_path / "tmp"
-    scratch.mkdir()
-    monkeypatch.setenv("TMPDIR", str(scratch))
     pull = action.open_pull(TWO)
 
     killed, _log = finished(action.process(pull, step, point, journal_url=journal_url))

@@ -13,6 +13,7 @@ from tests.reports import HOSTILE, finding, rehearsal, report
 
 LONGEST_SUMMARY = 65_535
 LONGEST_MESSAGE = 64 * 1024  # bytes
+FINDINGS_LENGTH = 200_000  # of all of them: too much for a summary, however few or many they are
 
 # verdict -> the conclusion, and what it is where warnings are neutral
 CONCLUSIONS = {
@@ -56,6 +57,7 @@ def test_a_finding_with_a_line_stands_beside_it(one: object, level: str | None) 
 @settings(max_examples=20)
 @given(st.integers(min_value=1, max_value=300), st.integers(min_value=0, max_value=20_000), HOSTILE)
 def test_findings_of_any_number_length_and_content_fit(count: int, length: int, name: str) -> None:
+    length = min(length, FINDINGS_LENGTH // count)
     findings = tuple(finding(f"so `{name}`" + "é" * length) for _ in range(count))
 
     value = report(Verdict.FAIL, rehearsal(outcome=Outcome.FAILED), findings=findings)
