@@ -14,9 +14,9 @@ help:
 	@echo "make lint   ruff and mypy, and what make lint-actions runs over action.yml, the workflows and the Dockerfile"
 	@echo "make bench  all of these, one after the other, into bench/RESULTS.md (about an hour and a half; ARGS=--quick: ten minutes, kept nowhere)"
 	@echo "make bench-journal  what the journal costs (about five minutes; ARGS=--quick: about 20 s)"
-	@echo "make bench-by-hand  six migrations: psql alone, a script, rehearsed (about ten minutes and 5 GB; ARGS=--quick: two minutes)"
+	@echo "make bench-by-hand  six migrations: psql alone, a script, rehearsed (about ten minutes and 7 GB; ARGS=--quick: two minutes)"
 	@echo "make bench-growth  start-up, and growth with tables, statements, migrations, memory (about ten minutes; ARGS=--quick: two)"
-	@echo "make bench-clones  how long until a clone can be used, by each local way (about 25 minutes and 60 GB; ARGS=--quick: two minutes)"
+	@echo "make bench-clones  how long until a clone can be used, by each local way (about 35 minutes and 60 GB; ARGS=--quick: two minutes)"
 	@echo "make bench-observing  what watching a migration costs beside psql (about ten minutes; ARGS=--quick: about 30 s)"
 	@echo "make bench-peers  what linters and schema diffs say of the labelled migrations, beside us (a quarter of an hour; fetches them once)"
 

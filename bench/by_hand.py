@@ -3,7 +3,7 @@
 Six migrations on a database of 200 tables. In each round, for each migration, in turn: `psql -f` alone on a clone that is ready;
 by_hand.sh, which clones, counts, dumps, runs, dumps and counts; and `migration-rehearsal rehearse` from the start of its process
 to its exit: with a dump that it has restored before, and with clones of the script's own template. The server of psql and of the
-script runs already, with the settings of the program's own. «A clone, psql» is the least that any way with a clone can take.
+script runs already, with the settings of the program's own. «Clone, psql, drop» is the least that any way with a clone can take.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from bench.machine import load, machine_facts
 from bench.measure import Section, expect, number, stats, table, times
 from bench.results import BENCH, publish, whole
+from bot.cli import stop_in_order_on_sigterm
 from bot.postgres.binaries import Needs, choose
 from bot.postgres.embedded import MAKER, Server, embedded_server
 from bot.postgres.roles import may_make_seeds
@@ -41,7 +42,7 @@ MIGRATIONS = {
     "foreign key, 5 million rows": "ALTER TABLE orders ADD CONSTRAINT orders_customer_fk"
     " FOREIGN KEY (customer_id) REFERENCES customers;\n",
 }
-BARE, LEAST, BY_HAND, EACH = "psql", "a clone, psql", "by hand", "by hand, psql each"
+BARE, LEAST, BY_HAND, EACH = "psql", "clone, psql, drop", "by hand", "by hand, psql each"
 OURS, CLONED, SERVER = "rehearse", "clone ready", "rehearse, same server"
 
 
@@ -71,6 +72,7 @@ class _Place:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints; gives the exit status."""
+    stop_in_order_on_sigterm()
     given = _parser().parse_args(arguments)
     facts = machine_facts(given.postgres_bin)
     print(table(("measured on", ""), list(facts.items())), end="\n\n")
@@ -138,9 +140,11 @@ def _bare(place: _Place, _bin_option: str, name: str) -> dict[str, float]:
         try:
             file = str(_file(place, name))
             psql_ms = place.run("psql", "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-d", "bare", "-f", file)
-            return {BARE: psql_ms, LEAST: clone_ms + psql_ms}
         finally:
+            began = time.perf_counter()
             admin.execute("DROP DATABASE bare WITH (FORCE)")
+        drop_ms = (time.perf_counter() - began) * 1000
+        return {BARE: psql_ms, LEAST: clone_ms + psql_ms + drop_ms}
 
 
 def _by_hand(place: _Place, _bin_option: str, name: str) -> dict[str, float]:
@@ -248,25 +252,38 @@ def _beyond(taken: Mapping[str, Sequence[float]]) -> float:
 
 
 def _goals(samples: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
-    worst = max(samples, key=lambda name: _beyond(samples[name]))
+    whole = {
+        name: (stats(taken[OURS]).median - _MOST_SLOWER * stats(taken[BARE]).median) / 1000 for name, taken in samples.items()
+    }
+    rest = {name: _beyond(taken) for name, taken in samples.items()}
     said = [
-        f"**Beside psql on a ready clone**: from its ready clone on, at most {_beyond(samples[worst]):.2f} s beyond 1.1 times "
-        f"psql ({worst}). The goal: 1 s; {_met(_beyond(samples[worst]) <= _MOST_MORE_S)}."
+        f"**Beside psql on a ready clone**, the whole program, its own clone and its start among it: "
+        f"{_least_and_most(whole)} s beyond 1.1 times psql. The goal: 1 s; {_met(max(whole.values()) <= _MOST_MORE_S)}.",
+        f"**From its ready clone on**: {_least_and_most(rest)} s beyond 1.1 times psql; "
+        f"below 1 s: {_met(max(rest.values()) <= _MOST_MORE_S)}. Some of its libraries are imported while the clone is made.",
     ]
-    for script in (BY_HAND, EACH):
-        for work, how in ((SERVER, "with its template on the same server"), (OURS, "with a seed that it keeps")):
-            faster = {name: stats(taken[script]).median / stats(taken[work]).median for name, taken in samples.items()}
-            least, most = min(faster, key=lambda n: faster[n]), max(faster, key=lambda n: faster[n])
-            said.append(
-                f"**Beside the script** ({script}), {how}: {faster[least]:.2f} times as fast ({least}) to {faster[most]:.2f} "
-                f"times ({most}). The goal: {_LEAST_FASTER:g} times; {_met(faster[least] >= _LEAST_FASTER)}."
-            )
-    can = {name: stats(taken[BY_HAND]).median / stats(taken[LEAST]).median for name, taken in samples.items()}
+    for work, how in ((SERVER, "with its template on the same server"), (OURS, "with a seed that it keeps")):
+        faster, each = ({n: _median(t[script]) / _median(t[work]) for n, t in samples.items()} for script in (BY_HAND, EACH))
+        said.append(
+            f"**Beside the script**, {how}: {_least_and_most(faster)} times as fast. The goal: {_LEAST_FASTER:g} times; "
+            f"{_met(min(faster.values()) >= _LEAST_FASTER)}. Beside the one with a psql for each table: {_least_and_most(each)}."
+        )
+    can = {name: _median(taken[BY_HAND]) / _median(taken[LEAST]) for name, taken in samples.items()}
     said.append(
-        f"**What can be had**: a clone and psql alone are {min(can.values()):.2f} to {max(can.values()):.2f} times as fast as "
-        f"the script ({BY_HAND}); no way with a clone is faster than that."
+        f"**What can be had**: a clone, psql and the clone's removal alone are {_least_and_most(can)} times as fast as the "
+        "script."
     )
     return said
+
+
+def _median(samples: Sequence[float]) -> float:
+    return stats(samples).median
+
+
+def _least_and_most(of: Mapping[str, float]) -> str:
+    """Two figures, and the migrations that they are of."""
+    least, most = min(of, key=lambda name: of[name]), max(of, key=lambda name: of[name])
+    return f"{of[least]:.2f} ({least}) to {of[most]:.2f} ({most})"
 
 
 def _met(met: bool) -> str:

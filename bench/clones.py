@@ -32,6 +32,7 @@ from bench.machine import file_system, load, machine_facts
 from bench.measure import Section, alternately, expect, number, stats, table
 from bench.results import publish, whole
 from bot import seeds
+from bot.cli import stop_in_order_on_sigterm
 from bot.clones.embedded import SEED
 from bot.copying import copy_tree, refers
 from bot.dumps import locate, open_seed
@@ -63,6 +64,7 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints; gives the exit status."""
+    stop_in_order_on_sigterm()
     given = _parser().parse_args(arguments)
     facts = machine_facts(given.postgres_bin)
     print(table(("measured on", ""), list(facts.items())), end="\n\n")
@@ -341,7 +343,8 @@ def _mounted(maker: list[str], largest_gb: float) -> Iterator[Path | None]:
             place.chmod(0o755)
             yield place
         finally:
-            subprocess.run(["umount", str(place)], check=True)
+            if subprocess.run(["umount", str(place)], check=False, capture_output=True).returncode != 0:  # something still ends
+                subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 @contextmanager

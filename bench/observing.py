@@ -21,6 +21,7 @@ from psycopg import sql
 from bench.machine import load, machine_facts
 from bench.measure import Section, expect, number, stats, table
 from bench.results import publish, whole
+from bot.cli import stop_in_order_on_sigterm
 from bot.clones import Clone
 from bot.clones.embedded import EmbeddedProvider
 from bot.model import Migration, Outcome
@@ -59,6 +60,7 @@ _QUICK = {"tables": [Size(100, 1_000, 20), Size(1_000, 1_000, 20)], "statements"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures and prints; gives the exit status."""
+    stop_in_order_on_sigterm()
     options = _parser().parse_args(arguments)
     facts = machine_facts(options.postgres_bin)
     print(table(("measured on", ""), list(facts.items())), end="\n\n")

@@ -68,7 +68,7 @@ def _summary(bench: Mapping[str, Any]) -> str:
         seconds = statistics.median(statistics.median(samples) for samples in tool["samples"].values()) / 1000
         shown = (found[HIT], found[MISS], found[FALSE_ALARM], found["with advice"])
         rows.append((name, tool["version"], *map(str, shown), number(seconds), tool["rows"]))
-    columns = ("tool", "version", "hits", "misses", "false alarms", "with advice", "seconds", "of rows it says")
+    columns = ("tool", "version", "hits", "misses", "false alarms", "safe, any alarm", "seconds", "of rows it says")
     return table(columns, rows)
 
 

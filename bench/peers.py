@@ -24,6 +24,7 @@ from bench.machine import load, machine_facts
 from bench.measure import alternately, expect
 from bench.peer_table import replaced, tables, unknown_rules, verdict
 from bench.peer_tools import Place, Said, Tool, place, tools
+from bot.cli import stop_in_order_on_sigterm
 
 _HERE = Path(__file__).parent
 JSON, RESULTS, MAPPING = _HERE / "peers.json", _HERE / "RESULTS.md", LABELLED / "mapping.toml"
@@ -34,6 +35,7 @@ TIMED = ("not-null-harm", "index-harm", "rewrite-safe", "update-all-safe")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, prints and writes; gives the exit status."""
+    stop_in_order_on_sigterm()
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="how often the timed files are judged (default: 5)")
     parser.add_argument(
@@ -45,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--only", action="append", metavar="CASE", help="judge these files only; may be repeated; nothing is written"
     )
-    parser.add_argument("--quick", action="store_true", help="eight files, timed once: a look; nothing is written")
+    parser.add_argument("--quick", action="store_true", help="six files, timed once: a look; nothing is written")
     given = parser.parse_args(arguments)
     if given.quick:
         given.only, given.rounds = list(_LOOKED_AT), 1

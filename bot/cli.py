@@ -345,14 +345,14 @@ def _planned(options: argparse.Namespace, settings: Settings) -> Iterator[Plan]:
         yield _plan(options, settings)
         return
     from bot.command_plan import Commands, plan_command  # noqa: PLC0415
-    from bot.held import scratch_folder  # noqa: PLC0415
+    from bot.held import held_folder  # noqa: PLC0415
 
     if options.files or options.print_sql or settings.layout or settings.migrations:
         raise UsageError(
             "With --command the tool itself finds its migrations: no FILE, --layout, --migrations or --print-sql goes with it.",
             advice="Leave them out, or leave --command out to rehearse files of SQL.",
         )
-    with scratch_folder() as scratch:
+    with held_folder("mr-seed-") as scratch:
         commands = Commands(options.command, options.down_command, options.base_command)
         yield plan_command(commands, options.base, Path.cwd(), scratch)
 

@@ -18,6 +18,9 @@ from typing import Any, Literal
 # $0: the folder, $1: the memory in kB that one process may have, $2: the signal that stops the program, the rest: its command
 # line. `cat` ends when our end of its standard input closes. When memory runs out, the system is to end this program, and not the
 # one that reports it.
+# A shell starts what is in the background with INT and QUIT ignored, and until the program has handlers of its own they are lost:
+# TERM ends it then, and a PostgreSQL that is up follows the more urgent one that comes after it.
+# Who holds nothing but a folder may have to remove it while a server in it, which another one holds, still ends.
 _HOLDER = """
 folder=$0
 [ -z "$1" ] || ulimit -v "$1"
@@ -26,9 +29,14 @@ shift 2
 echo 900 >/proc/self/oom_score_adj
 if [ $# -gt 0 ]; then "$@" >"$folder/log" 2>&1 & program=$!; fi
 cat >/dev/null
-if [ -n "$program" ]; then kill -"$stop" $program 2>/dev/null; wait $program; fi
+if [ -n "$program" ]; then kill -TERM $program 2>/dev/null; kill -"$stop" $program 2>/dev/null; wait $program; fi
 cd /
-rm -rf "$folder"
+rm -rf "$folder" 2>/dev/null
+[ -n "$program" ] || for more in 1 2 3 4 5 6 7 8 9 10; do
+  [ -e "$folder" ] || break
+  sleep 0.5
+  rm -rf "$folder" 2>/dev/null
+done
 """
 
 
@@ -71,8 +79,8 @@ def held(
 
 
 @contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A folder for what is downloaded."""
-    folder = make_folder("mr-seed-")
+def held_folder(prefix: str) -> Iterator[Path]:
+    """A new folder of ours, held as long as the block."""
+    folder = make_folder(prefix)
     with held(folder, options={"env": {"PATH": os.defpath}}):  # with nothing of ours, which the server's account could read
         yield folder

@@ -28,7 +28,7 @@ from bot.errors import CloneError, RehearsalError, SeedError, UsageError
 from bot.expectations import Standing, how_they_stand, said_before
 from bot.extensions import CONNECTING, HARMLESS, created_in
 from bot.further import Further
-from bot.held import scratch_folder
+from bot.held import held_folder
 from bot.history import NO_PAST, Past, already_run, not_known_here, not_run, to_enter, to_rehearse, unfinished
 from bot.journal.runs import Journal, NoJournal, Steps
 from bot.journal.steps import Recorded
@@ -118,7 +118,7 @@ def rehearse_plan(
     Raises UsageError and NotRehearsedError; whatever happens, no server, clone or file is left.
     """
     journal, effects = journal or NoJournal(), effects or NoEffects()
-    with scratch_folder() as folder, _service(plan, settings) as service:
+    with held_folder("mr-seed-") as folder, _service(plan, settings) as service:
         shelf = kept_seeds.Shelf.at(settings.seed_folder, progress)
         seed = dumps.locate(settings.seed, folder, progress, shelf.identity) if settings.seed and plan.migrations else None
         surroundings = _surroundings(plan, settings, seed, service)

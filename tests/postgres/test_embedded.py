@@ -7,15 +7,18 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import psycopg
 import pytest
 
 from bot.clones.embedded import EmbeddedProvider
 from bot.errors import CloneError, SeedError, ServerError
+from bot.held import held
 from bot.model import Outcome
 from bot.postgres.binaries import Account, Needs, choose
 from bot.postgres.embedded import Server, embedded_server
@@ -61,11 +64,11 @@ HOLD = f"""
 import signal, sys, time
 from bot.cli import stop_in_order_on_sigterm
 from bot.postgres.binaries import Needs, choose
-from bot.held import scratch_folder
+from bot.held import held_folder
 from bot.postgres.embedded import embedded_server
 stop_in_order_on_sigterm()
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore it
-with scratch_folder() as scratch, embedded_server(choose(Needs(), {POSTGRES_BIN!r})) as server:
+with held_folder("mr-seed-") as scratch, embedded_server(choose(Needs(), {POSTGRES_BIN!r})) as server:
     (scratch / "seed").write_text("production's data")
     pid = (server.folder / "data/postmaster.pid").read_text().splitlines()[0]
     print(server.folder, scratch, pid, flush=True)
@@ -86,6 +89,58 @@ def test_it_is_gone_when_we_are_killed(how: signal.Signals) -> None:
     while time.monotonic() < deadline and (_left(folders) or _alive(int(pid))):
         time.sleep(0.05)
     assert (_left(folders), _alive(int(pid))) == ([], False)
+
+
+# What is copied so slowly that we are killed meanwhile.
+COPYING = f"""
+import time
+from pathlib import Path
+from bot.postgres import embedded
+from bot.postgres.binaries import Needs, choose
+
+def half(source, target, **_):
+    target.mkdir()
+    (target / "16384").write_text("production's data")
+    print(target.parent, flush=True)
+    time.sleep(600)
+
+embedded.copy_tree = half
+with embedded.embedded_server(choose(Needs(), {POSTGRES_BIN!r})):
+    pass
+"""
+
+
+def test_its_folder_is_gone_when_we_are_killed_while_it_is_filled() -> None:
+    process = subprocess.Popen([sys.executable, "-c", COPYING], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    folder = process.stdout.readline().strip()
+    assert Path(folder, "data/16384").exists()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and _left([folder]):
+        time.sleep(0.05)
+    assert _left([folder]) == []
+
+
+@pytest.mark.parametrize("stop", ["INT", "QUIT"])
+@pytest.mark.parametrize("after_ms", [0, 1, 2, 4, 6, 8, 10])
+def test_a_program_that_is_stopped_while_it_starts_stops(after_ms: int, stop: Literal["INT", "QUIT"], tmp_path: Path) -> None:
+    """Until it has handlers of its own, it has those of the shell that started it, which ignores both signals."""
+    (tmp_path / "held").mkdir()
+    program = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+
+    last_resort = threading.Timer(20, lambda: os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL))
+
+    with held(tmp_path / "held", [sys.executable, "-S", "-c", program], stop=stop):
+        time.sleep(after_ms / 1000)
+        last_resort.start()
+
+    assert last_resort.is_alive()
+    last_resort.cancel()
+    assert not (tmp_path / "held").exists()
 
 
 def _left(folders: list[str]) -> list[str]:
