@@ -254,21 +254,30 @@ def _constraints(lookout: Lookout, change: _Change, patience: Patience, said: Li
     whole = read_constraints(observer, there) if there else {}
     keys_added = [c.oid for c, how in changes if c.kind == "foreign key" and how == "added"]
     has_index = indexed(observer, keys_added) if keys_added else {}
+    broken = {found.key for found, how in changes if how != "dropped" and not whole.get(found.key, found).validated}
+    counts = _violations(lookout, [whole.get(key, found) for found, _how in changes if (key := found.key) in broken], patience)
     told = []
     for found, how in changes:
-        constraint, counted = whole.get(found.key, found), None
-        if how != "dropped" and not constraint.validated:
-            counted = _violations(lookout, constraint, patience)
+        constraint, counted = whole.get(found.key, found), counts.get(found.key)
         one = diff.constraint_change(constraint, how, counted.violations if counted else None, counted.rows if counted else None)
         index = has_index.get(constraint.oid) if constraint.kind == "foreign key" else None
         told.append(replace(one, line=said.of(constraint.name) or _line_of_columns(constraint, how, said), indexed=index))
     return tuple(told)
 
 
-def _violations(lookout: Lookout, constraint: Constraint, patience: Patience) -> Violations | None:
-    """Counts with the database's own search_path: a function in a CHECK may rely on it."""
-    with lookout.read(own_names=True) as connection, patience.guard.watching(connection, patience.left_s):
-        return count_violations(connection, constraint, limit_ms=patience.left_ms)
+def _violations(
+    lookout: Lookout, constraints: Sequence[Constraint], patience: Patience
+) -> dict[tuple[int, str, str], Violations | None]:
+    """By key; counted with the database's own search_path: a function in a CHECK may rely on it."""
+    counts: dict[tuple[int, str, str], Violations | None] = {}
+    with ExitStack() as stack:
+        connection: psycopg.Connection | None = None
+        for constraint in constraints:
+            if connection is None or connection.closed:  # the guard may have ended it
+                connection = stack.enter_context(lookout.read(own_names=True))
+            with patience.guard.watching(connection, patience.left_s):
+                counts[constraint.key] = count_violations(connection, constraint, limit_ms=patience.left_ms)
+    return counts
 
 
 def _line_of_columns(constraint: Constraint, how: str, said: Lines) -> int | None:
