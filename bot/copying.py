@@ -136,8 +136,8 @@ if sys.platform == "darwin":
         import ctypes  # noqa: PLC0415  only here
 
         clone = ctypes.CDLL(None, use_errno=True).fclonefileat
-        here = -2  # AT_FDCWD: the target's path is whole
-        return bool(clone(original, here, os.fsencode(target), 0) == 0)
+        here, no_owner = -2, 2  # AT_FDCWD: the target's path is whole; CLONE_NOOWNERCOPY, or root would keep the original's
+        return bool(clone(original, here, os.fsencode(target), no_owner) == 0)
 
 elif sys.platform == "linux":
 
@@ -145,7 +145,7 @@ elif sys.platform == "linux":
         """By the request FICLONE."""
         import fcntl  # noqa: PLC0415  of Unix
 
-        copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.ioctl(copy, _FICLONE, original)
         except OSError:

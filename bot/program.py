@@ -46,5 +46,5 @@ def import_ahead() -> None:
 
 def _import_all(*modules: str) -> None:
     for module in modules:
-        with suppress(ImportError):  # whoever needs it says so
+        with suppress(Exception):  # whoever needs it says so
             importlib.import_module(module)
