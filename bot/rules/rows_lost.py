@@ -26,7 +26,7 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
         if lost < policy.value(_FEWEST_ROWS):
             continue
         partitions = _dropped_partitions(rehearsal, table)
-        whole = not table.rows_after or table.name in emptied or bool(partitions)
+        whole = (not table.rows_after and not _replaced(rehearsal, table)) or table.name in emptied or bool(partitions)
         yield RULE.found(
             rehearsal,
             _message(rehearsal, table, lost, partitions, emptied=table.name in emptied),
@@ -75,6 +75,9 @@ def _dropped_partitions(rehearsal: Rehearsal, table: TableChange) -> list[str]:
 
 def _message(rehearsal: Rehearsal, table: TableChange, lost: int, partitions: list[str], *, emptied: bool) -> str:
     shown = name(relation(table.name))
+    if (instead := _replaced(rehearsal, table)) is not None:
+        has = count(instead.rows_after or 0, "row")
+        return f"{shown} is dropped with {count(lost, 'row')}; the table that has its name now has {has}, the same or not"
     if table.rows_after is None:
         message = f"{shown} is dropped with {count(lost, 'row')}"
     elif table.rows_after == 0 or emptied:
@@ -88,6 +91,14 @@ def _message(rehearsal: Rehearsal, table: TableChange, lost: int, partitions: li
         if other is not table and _gained(other) >= lost:
             return f"{message}; {name(relation(other.name))} got {count(_gained(other), 'row')}"
     return message
+
+
+def _replaced(rehearsal: Rehearsal, table: TableChange) -> TableChange | None:
+    """The table that has the name of one that was dropped, if it has as many rows: they were most likely copied."""
+    if table.rows_after is not None:
+        return None
+    same = (other for other in rehearsal.tables if other.name == table.name and other is not table)
+    return next((other for other in same if (other.rows_after or 0) >= (table.rows_before or 0)), None)
 
 
 def _gained(table: TableChange) -> int:
@@ -116,8 +127,8 @@ RULE = Rule(
     ),
     evidence=(
         "Rows that were there before and are not after, all counted; told from `fewest-rows` on. All rows of a table or "
-        "a partition, or the `error-share` of them: an error; fewer: a warning. Where another "
-        "table got as many, the message says so: they may be there, or not."
+        "a partition, or the `error-share` of them: an error; fewer: a warning, and so is a table whose name another one with as "
+        "many rows has now. Where another table got as many, the message says so: they may be there, or not."
     ),
     check=_check,
     options=(_FEWEST_ROWS, _ERROR_SHARE),
