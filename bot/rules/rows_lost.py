@@ -26,7 +26,7 @@ def _check(rehearsal: Rehearsal, policy: Policy) -> Iterator[Finding]:
         if lost < policy.value(_FEWEST_ROWS):
             continue
         partitions = _dropped_partitions(rehearsal, table)
-        whole = (not table.rows_after and not _replaced(rehearsal, table)) or table.name in emptied or bool(partitions)
+        whole = not table.rows_after or table.name in emptied or bool(partitions)
         yield RULE.found(
             rehearsal,
             _message(rehearsal, table, lost, partitions, emptied=table.name in emptied),
@@ -94,7 +94,7 @@ def _message(rehearsal: Rehearsal, table: TableChange, lost: int, partitions: li
 
 
 def _replaced(rehearsal: Rehearsal, table: TableChange) -> TableChange | None:
-    """The table that has the name of one that was dropped, if it has as many rows: they were most likely copied."""
+    """The table that has the name of one that was dropped, if it has as many rows: they may have been copied, which no count can tell."""
     if table.rows_after is not None:
         return None
     same = (other for other in rehearsal.tables if other.name == table.name and other is not table)
@@ -127,8 +127,8 @@ RULE = Rule(
     ),
     evidence=(
         "Rows that were there before and are not after, all counted; told from `fewest-rows` on. All rows of a table or "
-        "a partition, or the `error-share` of them: an error; fewer: a warning, and so is a table whose name another one with as "
-        "many rows has now. Where another table got as many, the message says so: they may be there, or not."
+        "a partition, or the `error-share` of them: an error; fewer: a warning. Where another "
+        "table got as many, or has the name now and as many, the message says so: they may be there, or not."
     ),
     check=_check,
     options=(_FEWEST_ROWS, _ERROR_SHARE),

@@ -202,7 +202,7 @@ CASES: list[tuple[str, Rehearsal, list[tuple[str, str]]]] = [
     (
         "rows-lost",  # built anew beside the old one, whose name it takes
         rehearsal(tables=(table(T, 5, None), table(T, None, 6))),
-        [("warning", "`orders` is dropped with 5 rows; the table that has its name now has 6 rows, the same or not")],
+        [("error", "`orders` is dropped with 5 rows; the table that has its name now has 6 rows, the same or not")],
     ),
     ("rows-lost", rehearsal(tables=(table(T, 5, None), table(T, None, 4))), [("error", "`orders` is dropped with 5 rows")]),
     ("rows-lost", rehearsal(tables=(table(T, 5, 3, deleted=2),)), [("warning", "2 of 5 rows of `orders` are deleted")]),
