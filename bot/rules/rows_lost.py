@@ -94,7 +94,7 @@ def _message(rehearsal: Rehearsal, table: TableChange, lost: int, partitions: li
 
 
 def _replaced(rehearsal: Rehearsal, table: TableChange) -> TableChange | None:
-    """The table that has the name of one that was dropped, if it has as many rows: they may have been copied, which no count can tell."""
+    """The table that has the name of one that was dropped, with as many rows: they may be the same, which no count tells."""
     if table.rows_after is not None:
         return None
     same = (other for other in rehearsal.tables if other.name == table.name and other is not table)
